@@ -1,0 +1,54 @@
+// Rows of the source as they travel from the two roads (stream and pages) to the mapping. Values are PostgreSQL's own
+// output text on both roads, so that one parser (values.ts) makes both equal.
+
+/** A TOASTed value that the UPDATE did not touch and that pgoutput therefore did not send. Not NULL, not unknown to be NULL. */
+export const UNCHANGED: unique symbol = Symbol('unchanged')
+
+export type RawValue = string | null | typeof UNCHANGED
+
+/** One value for each of `Table.wanted`, in that order. */
+export type RawRow = readonly RawValue[]
+/** A row of which every value is known. */
+export type TextRow = readonly (string | null)[]
+
+export function isComplete(row: RawRow): row is TextRow {
+  return !row.includes(UNCHANGED)
+}
+
+/** How a column's text is read. Derived from the catalogue with domains resolved to their base type. */
+export interface ColumnType {
+  readonly oid: number
+  /** As `format_type` prints it, for messages and casts: `character varying(20)`, `"My Enum"`. */
+  readonly name: string
+  /** Base type's OID where `oid` is a domain; else `oid`. */
+  readonly baseOid: number
+  readonly kind: 'base' | 'enum' | 'array' | 'range' | 'composite' | 'unknown'
+  /** For arrays: the element's type. */
+  readonly element: ColumnType | null
+  /** For arrays: the delimiter in the text form (`,` for all but `box`). */
+  readonly delimiter: string
+}
+
+export interface Column {
+  readonly name: string
+  readonly type: ColumnType
+  readonly notNull: boolean
+}
+
+/** The users table as the catalogue described it, reduced to the columns we read. */
+export interface Table {
+  readonly oid: number
+  readonly schema: string
+  readonly name: string
+  /** Primary key columns, in key order. */
+  readonly key: readonly string[]
+  /** Every column of the table, for `check`, CEL and error messages. */
+  readonly columns: readonly Column[]
+  /** The columns we read, primary key first, then the mapped ones; RawRow is aligned to it. */
+  readonly wanted: readonly Column[]
+}
+
+/** The primary key's exact text: the bare text of a single column, a JSON array of texts for several. */
+export function rowKey(table: Pick<Table, 'key'>, row: TextRow): string {
+  return table.key.length === 1 ? (row[0] ?? '') : JSON.stringify(row.slice(0, table.key.length))
+}
