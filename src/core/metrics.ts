@@ -1,0 +1,46 @@
+// The port through which the rooms count and measure. What is behind it (ops/metrics.ts) is Prometheus; callers give
+// milliseconds and plain counts, and never a value of a profile as a label.
+import type { RequestKind } from './api.ts'
+
+export type ChangeKind = 'insert' | 'update' | 'delete' | 'truncate'
+
+/**
+ * Why a streamed change was not written: nothing mapped differs; it had been committed to state before; a page or a later
+ * change of its row is newer.
+ */
+export type SkipReason = 'unmapped_noop' | 'replay' | 'older'
+
+export interface Metrics {
+  capturedChanges(kind: ChangeKind, count: number): void
+  skippedChanges(reason: SkipReason, count: number): void
+  capturedTransactions(count: number): void
+  stateCommit(durationMs: number): void
+  /** A mapped value failed its format. `key` is the profile's key, `reason` the code. */
+  valueLeftOut(key: string, reason: string): void
+  backfillRows(count: number): void
+  /** `status`: the HTTP status, or `unsent` or `unclear` when there was no answer. */
+  apiRequest(kind: RequestKind, status: number | 'unsent' | 'unclear', durationMs: number): void
+  /** From the row's commit on the source to SuprSend's 2xx. */
+  accepted(commitToAcceptedMs: number): void
+  requestsInFlight(count: number): void
+  drift(): void
+  hostState(state: string): void
+  captureActive(active: boolean): void
+  lastCommitLsn(lsn: bigint): void
+}
+
+export const NO_METRICS: Metrics = {
+  capturedChanges: () => undefined,
+  skippedChanges: () => undefined,
+  capturedTransactions: () => undefined,
+  stateCommit: () => undefined,
+  valueLeftOut: () => undefined,
+  backfillRows: () => undefined,
+  apiRequest: () => undefined,
+  accepted: () => undefined,
+  requestsInFlight: () => undefined,
+  drift: () => undefined,
+  hostState: () => undefined,
+  captureActive: () => undefined,
+  lastCommitLsn: () => undefined,
+}
