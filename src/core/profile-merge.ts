@@ -1,0 +1,63 @@
+// From rows to users: which row speaks for a distinct_id, and what its profile therefore should be. Where two live rows
+// hold one id the lower key wins, whatever the order in which they came, and the others are marked duplicates.
+import { type Profile, profileHash, type Reason } from './profile.ts'
+
+export interface LiveRow {
+  readonly key: string
+  readonly distinctId: string
+  readonly part: Profile
+  readonly reasons: readonly Reason[]
+  readonly duplicate: boolean
+}
+
+export interface DesiredProfile {
+  readonly distinctId: string
+  /** null: no live row holds the id. */
+  readonly desired: Profile | null
+  readonly desiredHash: string | null
+  readonly reasons: readonly Reason[]
+}
+
+export interface MergedUsers {
+  readonly profiles: readonly DesiredProfile[]
+  /** Rows whose `duplicate` mark changes. */
+  readonly marks: readonly { readonly key: string; readonly duplicate: boolean }[]
+}
+
+/** @param rows every live row that holds one of the ids. */
+export function mergeUsers(distinctIds: Iterable<string>, rows: Iterable<LiveRow>): MergedUsers {
+  const byUser = new Map<string, LiveRow[]>()
+  for (const row of rows) {
+    const list = byUser.get(row.distinctId)
+    if (list) list.push(row)
+    else byUser.set(row.distinctId, [row])
+  }
+  const profiles: DesiredProfile[] = []
+  const marks: { key: string; duplicate: boolean }[] = []
+  for (const distinctId of distinctIds) {
+    const list = byUser.get(distinctId) ?? []
+    const winner = list.length > 1 ? list.reduce((a, b) => (compareKeys(a.key, b.key) <= 0 ? a : b)) : list[0]
+    for (const row of list) {
+      const duplicate = row !== winner
+      if (row.duplicate !== duplicate) marks.push({ key: row.key, duplicate })
+    }
+    profiles.push({
+      distinctId,
+      desired: winner?.part ?? null,
+      desiredHash: winner ? profileHash(winner.part) : null,
+      reasons: winner?.reasons ?? [],
+    })
+  }
+  return { profiles, marks }
+}
+
+const INTEGER = /^-?\d+$/
+
+/** Integers by value, everything else by code unit. */
+export function compareKeys(a: string, b: string): number {
+  if (INTEGER.test(a) && INTEGER.test(b)) {
+    const difference = BigInt(a) - BigInt(b)
+    return difference < 0n ? -1 : difference > 0n ? 1 : 0
+  }
+  return a < b ? -1 : a > b ? 1 : 0
+}

@@ -1,0 +1,90 @@
+// Rows of the source as state knows them, and the one decision whether a report about a row (from the stream or from a
+// page) is newer than what is stored (DESIGN §6). Invariants: a change that a stored page saw is never applied over it; a
+// page that does not see the stored change, or the table's last TRUNCATE, is never applied over it.
+import type { Lsn } from './lsn.ts'
+import { digest, canonical, type JsonObject } from './json.ts'
+import { type Profile, profileHash, type Reason } from './profile.ts'
+import { isOlder, type Snapshot, sees } from './snapshot.ts'
+
+/** What a row contributes; `part` null: it is gone, or must not be a user. */
+export interface RowContent {
+  readonly distinctId: string | null
+  readonly part: Profile | null
+  readonly partHash: string | null
+  readonly reasons: readonly Reason[]
+}
+
+export interface RowVersion {
+  readonly changeXid: bigint | null
+  readonly changeLsn: Lsn | null
+  readonly readSnapshot: Snapshot | null
+}
+
+export interface StoredRow extends RowVersion {
+  readonly key: string
+  readonly distinctId: string | null
+  readonly live: boolean
+  readonly partHash: string | null
+  readonly era: number
+}
+
+/** The newest streamed state of a row within a batch. */
+export interface StreamedRow {
+  readonly key: string
+  readonly content: RowContent
+  readonly xid: bigint
+  readonly commitLsn: Lsn
+  /** When the first and the last of its changes in this batch were committed, milliseconds since 1970. */
+  readonly firstCommittedAt: number
+  readonly lastCommittedAt: number
+  /** The batch held other states of the row before this one: its version counts even when the content is as stored. */
+  readonly varied: boolean
+  /** Set when the row had to be read again: the content is as of this snapshot. */
+  readonly readSnapshot: Snapshot | null
+}
+
+export interface PagedRow {
+  readonly key: string
+  readonly content: RowContent
+}
+
+export type StreamVerdict = 'write' | 'noop' | 'replay' | 'older'
+export type PageVerdict = 'write' | 'seen' | 'older'
+
+export const ABSENT: RowContent = { distinctId: null, part: null, partHash: null, reasons: [] }
+
+/** Equal hashes: nothing would be stored differently. Reasons count, order of keys does not. */
+export function partHash(part: Profile, reasons: readonly Reason[]): string {
+  const hash = profileHash(part)
+  return reasons.length === 0 ? hash : digest(hash + canonical(reasons as unknown as readonly JsonObject[]))
+}
+
+export function judgeStreamed(stored: StoredRow | undefined, row: StreamedRow, era: number): StreamVerdict {
+  if (!stored) return 'write'
+  if (stored.era === era) {
+    if (stored.changeLsn !== null && row.commitLsn < stored.changeLsn) return 'replay'
+    if (row.readSnapshot === null && stored.readSnapshot && sees(stored.readSnapshot, row.xid)) return 'older'
+    if (row.readSnapshot && stored.readSnapshot && isOlder(row.readSnapshot, stored.readSnapshot)) return 'older'
+  }
+  return !row.varied && isSame(stored, row.content) ? 'noop' : 'write'
+}
+
+/** @param truncateXid the table's last TRUNCATE in this era, or null. */
+export function judgePaged(
+  stored: StoredRow | undefined,
+  row: PagedRow,
+  page: { readonly snapshot: Snapshot; readonly truncateXid: bigint | null; readonly era: number },
+): PageVerdict {
+  if (page.truncateXid !== null && !sees(page.snapshot, page.truncateXid)) return 'older'
+  if (!stored) return 'write'
+  if (stored.era === page.era) {
+    if (stored.changeXid !== null && !sees(page.snapshot, stored.changeXid)) return 'older'
+    if (stored.readSnapshot && isOlder(page.snapshot, stored.readSnapshot)) return 'older'
+  }
+  return isSame(stored, row.content) ? 'seen' : 'write'
+}
+
+function isSame(stored: StoredRow, content: RowContent): boolean {
+  if (content.part === null) return !stored.live
+  return stored.live && stored.partHash === content.partHash && stored.distinctId === content.distinctId
+}

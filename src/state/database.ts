@@ -1,0 +1,36 @@
+// The connection to the state database: kysely over a small pool, every session with the state schema as its search_path.
+// Everything else in this folder goes through it.
+import { Kysely, PostgresDialect } from 'kysely'
+import pg from 'pg'
+
+/** The tables as SQL files define them; statements here are batched SQL, so kysely needs only their existence. */
+export type Schema = Record<string, Record<string, unknown>>
+export type StateDatabase = Kysely<Schema>
+
+export interface StateDatabaseOptions {
+  readonly connection: pg.ClientConfig
+  readonly schema: string
+  readonly maxConnections?: number
+  /** A pooled connection that broke while idle; the next statement opens a new one. */
+  readonly onIdleError: (error: Error) => void
+}
+
+export function openStateDatabase(options: StateDatabaseOptions): StateDatabase {
+  const pool = new pg.Pool({
+    ...options.connection,
+    options: [options.connection.options, `-c search_path=${startupValue(options.schema)}`].filter(Boolean).join(' '),
+    max: options.maxConnections ?? 6,
+    connectionTimeoutMillis: 10_000,
+    idleTimeoutMillis: 60_000,
+    statement_timeout: 60_000,
+    idle_in_transaction_session_timeout: 60_000,
+    application_name: 'suprsync state',
+  })
+  pool.on('error', options.onIdleError)
+  return new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
+}
+
+/** A quoted identifier as a value of `-c name=value` in startup options, where blanks and backslashes are escaped. */
+function startupValue(schema: string): string {
+  return pg.escapeIdentifier(schema).replace(/[\\ ]/g, '\\$&')
+}
