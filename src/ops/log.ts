@@ -6,6 +6,7 @@ import pretty from 'pino-pretty'
 import type { LogFields, Logger, LogLevel } from '../core/logger.ts'
 import { formatLsn, type Lsn } from '../core/lsn.ts'
 import { reportError } from './error-report.ts'
+import type { StatusLine } from './status-line.ts'
 
 export interface LogOptions {
   /** Default `info`. */
@@ -14,12 +15,14 @@ export interface LogOptions {
   readonly to: 'stdout' | 'stderr'
   /** Default: whether `to` is a terminal. */
   readonly pretty?: boolean
+  /** A line on the same terminal that log lines must not be appended to. */
+  readonly statusLine?: StatusLine
 }
 
 export function createLogger(options: LogOptions): Logger {
   const { fd, isTTY } = process[options.to]
   const stream = (options.pretty ?? isTTY) ? terminal(fd, isTTY) : pino.destination({ dest: fd, sync: true })
-  return loggerTo(stream, options.level)
+  return loggerTo(options.statusLine ? above(options.statusLine, stream) : stream, options.level)
 }
 
 /** A logger that writes JSON lines to `stream`. */
@@ -32,6 +35,15 @@ export function loggerTo(stream: DestinationStream, level: LogLevel = 'info'): L
     serializers: { err: (report: unknown) => report },
   }
   return new PinoLogger(pino(options, stream))
+}
+
+function above(statusLine: StatusLine, stream: DestinationStream): DestinationStream {
+  return {
+    write(line) {
+      statusLine.clear()
+      stream.write(line)
+    },
+  }
 }
 
 function terminal(fd: 1 | 2, colorize: boolean): DestinationStream {
