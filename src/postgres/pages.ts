@@ -1,0 +1,82 @@
+// Rows of the users table together with the snapshot they were read in, in one short statement (DESIGN §6). Values are the
+// server's own output text, as the stream's are. Owns the SQL of keyset pages and of single rows; refuses a standby, whose
+// snapshots call open transactions visible.
+import type pg from 'pg'
+import { SuprsyncError } from '../core/error.ts'
+import type { Table, TextRow } from '../core/row.ts'
+import { parseSnapshot, type Snapshot } from '../core/snapshot.ts'
+import { quoteIdentifier, quoteTable } from './identifier.ts'
+
+export interface Page {
+  readonly snapshot: Snapshot
+  /** Aligned to `table.wanted`, in key order. */
+  readonly rows: readonly TextRow[]
+}
+
+const RAW = { getTypeParser: () => (text: string) => text }
+const SNAPSHOT_COLUMNS = 2
+
+export class PageReader {
+  readonly #pool: pg.Pool
+  readonly #table: Table
+
+  constructor(pool: pg.Pool, table: Table) {
+    this.#pool = pool
+    this.#table = table
+  }
+
+  /** The rows after `cursor` (key texts of the last row read; null: from the start), in key order. */
+  async page(cursor: readonly (string | null)[] | null, limit: number): Promise<Page> {
+    const keys = this.#table.wanted.slice(0, this.#table.key.length)
+    const order = keys.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ')
+    const bounds = keys.map((column, index) => `$${index + 1}::${column.type.name}`).join(', ')
+    const where = cursor === null ? '' : `where (${order}) > (${bounds})`
+    return await this.#read(`${where} order by ${order} limit ${Math.trunc(limit)}`, cursor ?? [])
+  }
+
+  /** One row by its primary key; the snapshot comes also when there is no such row. */
+  async row(key: TextRow): Promise<Page> {
+    const columns = this.#table.wanted.slice(0, this.#table.key.length)
+    const conditions = columns.map((column, index) => `t.${quoteIdentifier(column.name)} = $${index + 1}::${column.type.name}`)
+    return await this.#read(`where ${conditions.join(' and ')} limit 1`, key)
+  }
+
+  /** Rows by their primary keys in one statement; missing ones are simply not there. */
+  async rows(keys: readonly TextRow[]): Promise<Page> {
+    const columns = this.#table.wanted.slice(0, this.#table.key.length)
+    const arrays = columns.map((_, index) => `$${index + 1}::text[]`)
+    const names = columns.map((_, index) => `k${index}`)
+    const match = columns.map((column, index) => `t.${quoteIdentifier(column.name)} = k.k${index}::${column.type.name}`)
+    const from = `join unnest(${arrays.join(', ')}) as k (${names.join(', ')}) on ${match.join(' and ')}`
+    return await this.#read(
+      from,
+      columns.map((_, index) => keys.map((key) => key[index] ?? null)),
+    )
+  }
+
+  /** An estimate from the planner's statistics; null when the table was never analysed. */
+  async estimateRows(): Promise<number | null> {
+    const { rows } = await this.#pool.query<{ estimate: number }>('select reltuples::float8 as estimate from pg_class where oid = $1', [this.#table.oid])
+    const estimate = rows[0]?.estimate ?? -1
+    return estimate < 0 ? null : estimate
+  }
+
+  async #read(tail: string, values: readonly unknown[]): Promise<Page> {
+    const columns = this.#table.wanted.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ')
+    const text = `select s.snapshot, s.standby, p.* from (select pg_current_snapshot() as snapshot, pg_is_in_recovery() as standby) s
+      left join lateral (select ${columns} from ${quoteTable(this.#table)} t ${tail}) p on true`
+    const { rows } = await this.#pool.query<(string | null)[]>({ text, values: [...values], rowMode: 'array', types: RAW })
+    const first = rows[0]
+    if (!first || first[1] !== 'f') {
+      throw new SuprsyncError('source_is_standby', 'Rows can only be read from the primary server, and this one is a standby; point source.url at the primary.')
+    }
+    const found = rows.map((row) => row.slice(SNAPSHOT_COLUMNS)).filter((row) => row[0] !== null)
+    return { snapshot: parseSnapshot(first[0] ?? ''), rows: found }
+  }
+}
+
+/** The newest transaction id the source has given out: what a 32-bit id from the stream is widened by. */
+export async function readCurrentXid(pool: pg.Pool): Promise<bigint> {
+  const { rows } = await pool.query<{ xid: string }>('select pg_snapshot_xmax(pg_current_snapshot())::text as xid')
+  return BigInt(rows[0]?.xid ?? '0')
+}

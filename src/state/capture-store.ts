@@ -1,0 +1,252 @@
+// What capture and backfill read and write: source rows, desired profiles, the checkpoint. Every write happens in one
+// transaction that begins with the fence, the UPDATE of `checkpoint` for our own epoch: after a take-over by another
+// process nothing of ours is committed (DESIGN §5.5). Batched: one statement for any number of rows.
+import { type Kysely, sql } from 'kysely'
+import { SuprsyncError } from '../core/error.ts'
+import type { Json } from '../core/json.ts'
+import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts'
+import type { Profile, Reason } from '../core/profile.ts'
+import type { DesiredProfile, LiveRow } from '../core/profile-merge.ts'
+import { parseSnapshot, type Snapshot } from '../core/snapshot.ts'
+import type { RowContent, RowVersion, StoredRow } from '../core/source-row.ts'
+import type { Schema, StateDatabase } from './database.ts'
+
+export interface RowWrite {
+  readonly key: string
+  readonly content: RowContent
+  readonly version: RowVersion
+}
+
+export interface ProfileWrite extends DesiredProfile {
+  readonly changeLsn: Lsn
+  /** Milliseconds since 1970: when the first and the last of the changes behind it were committed. */
+  readonly firstChangedAt: number
+  readonly lastChangedAt: number
+}
+
+export interface BackfillProgress {
+  readonly id: string
+  readonly cursor: readonly (string | null)[] | null
+  readonly rowsRead: number
+  readonly firstSnapshot: string
+  readonly finished: boolean
+}
+
+export interface StateCommit {
+  readonly source: string
+  readonly rows: readonly RowWrite[]
+  /** Rows that a page saw unchanged: only the page's snapshot is noted. */
+  readonly seen: { readonly keys: readonly string[]; readonly snapshot: Snapshot } | null
+  readonly profiles: readonly ProfileWrite[]
+  readonly marks: readonly { readonly key: string; readonly duplicate: boolean }[]
+  readonly lane: 0 | 1
+  /** Moves the checkpoint; null leaves it (a slice of an unfinished transaction, a page). */
+  readonly lsn: Lsn | null
+  readonly truncate: { readonly xid: bigint; readonly lsn: Lsn } | null
+  readonly backfill: BackfillProgress | null
+}
+
+interface StoredRecord {
+  key: string
+  distinct_id: string | null
+  live: boolean
+  part_hash: string | null
+  era: number
+  change_xid: string | null
+  change_lsn: string | null
+  read_snapshot: string | null
+}
+
+export class CaptureStore {
+  readonly #db: StateDatabase
+  readonly #epoch: string
+  readonly era: number
+
+  constructor(db: StateDatabase, owner: { readonly epoch: string; readonly era: number }) {
+    this.#db = db
+    this.#epoch = owner.epoch
+    this.era = owner.era
+  }
+
+  async readRows(source: string, keys: readonly string[]): Promise<ReadonlyMap<string, StoredRow>> {
+    const { rows } = await sql<StoredRecord>`
+      select key, distinct_id, part is not null as live, part_hash, era, change_xid::text, change_lsn::text, read_snapshot::text
+      from source_row where source = ${source} and key = any(${keys}::text[])`.execute(this.#db)
+    const snapshots = new Map<string, Snapshot>()
+    return new Map(rows.map((row) => [row.key, storedRow(row, snapshots)]))
+  }
+
+  /** Live rows that hold one of the ids, without those of `exceptKeys` (they are being written). */
+  async readLiveRows(source: string, distinctIds: readonly string[], exceptKeys: readonly string[]): Promise<readonly LiveRow[]> {
+    const { rows } = await sql<{ key: string; distinct_id: string; part: Profile; reasons: readonly Reason[] | null; duplicate: boolean }>`
+      select key, distinct_id, part, reasons, duplicate from source_row
+      where distinct_id = any(${distinctIds}::text[]) and part is not null and source = ${source} and not key = any(${exceptKeys}::text[])`.execute(this.#db)
+    return rows.map((row) => ({ key: row.key, distinctId: row.distinct_id, part: row.part, reasons: row.reasons ?? [], duplicate: row.duplicate }))
+  }
+
+  /** Keys of live rows that a TRUNCATE with this version removes, after `afterKey`, in key order. */
+  async readTruncated(source: string, xid: bigint, lsn: Lsn, afterKey: string, limit: number): Promise<readonly StoredRow[]> {
+    const { rows } = await sql<StoredRecord>`
+      select key, distinct_id, true as live, part_hash, era, change_xid::text, change_lsn::text, read_snapshot::text
+      from source_row
+      where source = ${source} and key > ${afterKey} and part is not null
+        and (era <> ${this.era} or ((change_lsn is null or change_lsn <= ${formatLsn(lsn)}::pg_lsn)
+          and (read_snapshot is null or not pg_visible_in_snapshot(${xid.toString()}::xid8, read_snapshot))))
+      order by key limit ${limit}`.execute(this.#db)
+    const snapshots = new Map<string, Snapshot>()
+    return rows.map((row) => storedRow(row, snapshots))
+  }
+
+  /** The table's last TRUNCATE in this era. */
+  async readTruncateXid(source: string): Promise<bigint | null> {
+    const { rows } = await sql<{ truncate_xid: string }>`
+      select truncate_xid::text from source_table where source = ${source} and era = ${this.era}`.execute(this.#db)
+    return rows[0] ? BigInt(rows[0].truncate_xid) : null
+  }
+
+  /**
+   * All of it or nothing, and nothing when another process has taken over.
+   * @param beforeCommit called within the transaction, when everything is written.
+   * @throws SuprsyncError capture_taken_over
+   */
+  async commit(write: StateCommit, beforeCommit: () => void): Promise<void> {
+    await this.#db.transaction().execute(async (transaction) => {
+      await this.#fence(transaction, write.lsn)
+      if (write.rows.length > 0) await writeRows(transaction, write.source, this.era, write.rows)
+      if (write.seen) await writeSeen(transaction, write.source, write.seen)
+      if (write.profiles.length > 0) await writeProfiles(transaction, write.profiles, write.lane)
+      if (write.marks.length > 0) await writeMarks(transaction, write.source, write.marks)
+      if (write.truncate) await this.#writeTruncate(transaction, write.source, write.truncate)
+      if (write.backfill) await writeBackfill(transaction, write.backfill)
+      beforeCommit()
+    })
+  }
+
+  /** Moves the checkpoint alone: nothing mapped happened up to `lsn`. */
+  async advance(lsn: Lsn): Promise<void> {
+    await this.#fence(this.#db, lsn)
+  }
+
+  async #fence(db: Kysely<Schema>, lsn: Lsn | null): Promise<void> {
+    const position = lsn === null ? null : formatLsn(lsn)
+    const { numAffectedRows } = await sql`
+      update checkpoint set lsn = greatest(lsn, ${position}::pg_lsn), advanced_at = now()
+      where epoch = ${this.#epoch}::bigint`.execute(db)
+    if (numAffectedRows !== 1n) {
+      throw new SuprsyncError('capture_taken_over', 'Another process has taken over capture; this one stands by.')
+    }
+  }
+
+  async #writeTruncate(db: Kysely<Schema>, source: string, truncate: { xid: bigint; lsn: Lsn }): Promise<void> {
+    await sql`
+      insert into source_table (source, era, truncate_xid, truncate_lsn)
+      values (${source}, ${this.era}, ${truncate.xid.toString()}::xid8, ${formatLsn(truncate.lsn)}::pg_lsn)
+      on conflict (source) do update set era = excluded.era, truncate_xid = excluded.truncate_xid, truncate_lsn = excluded.truncate_lsn`.execute(db)
+  }
+}
+
+function storedRow(row: StoredRecord, snapshots: Map<string, Snapshot>): StoredRow {
+  return {
+    key: row.key,
+    distinctId: row.distinct_id,
+    live: row.live,
+    partHash: row.part_hash,
+    era: row.era,
+    changeXid: row.change_xid === null ? null : BigInt(row.change_xid),
+    changeLsn: row.change_lsn === null ? null : parseLsn(row.change_lsn),
+    readSnapshot: row.read_snapshot === null ? null : cachedSnapshot(row.read_snapshot, snapshots),
+  }
+}
+
+function cachedSnapshot(text: string, snapshots: Map<string, Snapshot>): Snapshot {
+  const known = snapshots.get(text) ?? parseSnapshot(text)
+  snapshots.set(text, known)
+  return known
+}
+
+function jsonText(value: Json | object | null): string | null {
+  return value === null ? null : JSON.stringify(value)
+}
+
+async function writeRows(db: Kysely<Schema>, source: string, era: number, rows: readonly RowWrite[]): Promise<void> {
+  await sql`
+    insert into source_row (source, key, distinct_id, part, part_hash, reasons, era, change_xid, change_lsn, read_snapshot)
+    select ${source}, i.key, i.distinct_id, i.part::jsonb, i.part_hash, i.reasons::jsonb, ${era}, i.change_xid::xid8, i.change_lsn::pg_lsn, i.read_snapshot::pg_snapshot
+    from unnest(
+      ${rows.map((row) => row.key)}::text[],
+      ${rows.map((row) => row.content.distinctId)}::text[],
+      ${rows.map((row) => jsonText(row.content.part))}::text[],
+      ${rows.map((row) => row.content.partHash)}::text[],
+      ${rows.map((row) => (row.content.reasons.length === 0 ? null : jsonText(row.content.reasons)))}::text[],
+      ${rows.map((row) => row.version.changeXid?.toString() ?? null)}::text[],
+      ${rows.map((row) => (row.version.changeLsn === null ? null : formatLsn(row.version.changeLsn)))}::text[],
+      ${rows.map((row) => row.version.readSnapshot?.text ?? null)}::text[]
+    ) as i (key, distinct_id, part, part_hash, reasons, change_xid, change_lsn, read_snapshot)
+    on conflict (source, key) do update set
+      distinct_id = excluded.distinct_id, part = excluded.part, part_hash = excluded.part_hash, reasons = excluded.reasons,
+      era = excluded.era, change_xid = excluded.change_xid, change_lsn = excluded.change_lsn, read_snapshot = excluded.read_snapshot`.execute(db)
+}
+
+async function writeSeen(db: Kysely<Schema>, source: string, seen: { keys: readonly string[]; snapshot: Snapshot }): Promise<void> {
+  await sql`
+    update source_row set read_snapshot = ${seen.snapshot.text}::pg_snapshot
+    where source = ${source} and key = any(${seen.keys}::text[])`.execute(db)
+}
+
+async function writeMarks(db: Kysely<Schema>, source: string, marks: StateCommit['marks']): Promise<void> {
+  await sql`
+    update source_row r set duplicate = i.duplicate
+    from unnest(${marks.map((mark) => mark.key)}::text[], ${marks.map((mark) => mark.duplicate)}::boolean[]) as i (key, duplicate)
+    where r.source = ${source} and r.key = i.key`.execute(db)
+}
+
+async function writeBackfill(db: Kysely<Schema>, progress: BackfillProgress): Promise<void> {
+  await sql`
+    update backfill set cursor = ${jsonText(progress.cursor)}::jsonb, rows_read = ${progress.rowsRead},
+      first_snapshot = coalesce(first_snapshot, ${progress.firstSnapshot}::pg_snapshot),
+      finished_at = case when ${progress.finished} then now() end
+    where id = ${progress.id}::bigint`.execute(db)
+}
+
+// In the order of the ids, as everything that locks several profiles: capture and a sender that records never deadlock.
+// A user is due as soon as what it should be differs from what SuprSend accepted, or an outcome is open; one whose
+// `desired` is as before keeps its backoff or failure, a newer edit of one that was set aside is tried again.
+async function writeProfiles(db: Kysely<Schema>, profiles: readonly ProfileWrite[], lane: 0 | 1): Promise<void> {
+  const sorted = [...profiles].sort((a, b) => (a.distinctId < b.distinctId ? -1 : 1))
+  await sql`
+    insert into profile as p (distinct_id, bucket, desired, desired_hash, reasons, lane, changed_at, pending_since, due_at, change_lsn)
+    select i.distinct_id, (hashtextextended(i.distinct_id, 0) & 63)::smallint, i.desired::jsonb, i.desired_hash, i.reasons::jsonb, ${lane},
+      to_timestamp(i.last_ms / 1000), case when i.desired is not null then to_timestamp(i.first_ms / 1000) end,
+      case when i.desired is not null then clock_timestamp() end, i.change_lsn::pg_lsn
+    from unnest(
+      ${sorted.map((profile) => profile.distinctId)}::text[],
+      ${sorted.map((profile) => jsonText(profile.desired))}::text[],
+      ${sorted.map((profile) => profile.desiredHash)}::text[],
+      ${sorted.map((profile) => (profile.reasons.length === 0 ? null : jsonText(profile.reasons)))}::text[],
+      ${sorted.map((profile) => profile.firstChangedAt)}::float8[],
+      ${sorted.map((profile) => profile.lastChangedAt)}::float8[],
+      ${sorted.map((profile) => formatLsn(profile.changeLsn))}::text[]
+    ) with ordinality as i (distinct_id, desired, desired_hash, reasons, first_ms, last_ms, change_lsn, position)
+    where i.desired is not null or exists (select from profile k where k.distinct_id = i.distinct_id)
+    order by i.position
+    on conflict (distinct_id) do update set
+      desired = excluded.desired, desired_hash = excluded.desired_hash, reasons = excluded.reasons,
+      changed_at = excluded.changed_at, change_lsn = greatest(p.change_lsn, excluded.change_lsn),
+      lane = case when p.due_at is null then excluded.lane else least(p.lane, excluded.lane) end,
+      pending_since = case
+        when excluded.desired_hash is not distinct from p.synced_hash and p.sending = '[]' then null
+        else coalesce(p.pending_since, excluded.pending_since, excluded.changed_at) end,
+      due_at = case
+        when excluded.desired_hash is not distinct from p.synced_hash and p.sending = '[]' then null
+        when p.due_at is null and p.failure is not null and excluded.desired_hash is not distinct from p.desired_hash then null
+        else coalesce(p.due_at, clock_timestamp()) end,
+      attempts = case when p.due_at is null then 0 else p.attempts end,
+      failure = case
+        when p.due_at is null and excluded.desired_hash is not distinct from p.desired_hash
+          and not (excluded.desired_hash is not distinct from p.synced_hash and p.sending = '[]') then p.failure
+        when p.due_at is null then null
+        when excluded.desired_hash is not distinct from p.synced_hash and p.sending = '[]' then null
+        else p.failure end
+    where p.desired_hash is distinct from excluded.desired_hash or p.reasons is distinct from excluded.reasons`.execute(db)
+}
+

@@ -1,0 +1,157 @@
+// What a sender reads and writes: claims of due profiles, and the record of how each attempt ended. The claim's own UPDATE
+// appends the target to `sending` (write-ahead), so whatever happens next we know what SuprSend may hold; the record is a
+// compare-and-set on the claim, and leaves a user pending whose desired state moved on meanwhile.
+import { sql } from 'kysely'
+import type { Failure } from '../core/api.ts'
+import type { Profile } from '../core/profile.ts'
+import type { Attempt } from '../core/unclear.ts'
+import type { StateDatabase } from './database.ts'
+
+export interface Claim {
+  readonly distinctId: string
+  readonly token: string
+  readonly desired: Profile | null
+  readonly desiredHash: string | null
+  readonly synced: Profile | null
+  readonly syncedHash: string | null
+  /** Attempts before this one whose outcome is not certain. */
+  readonly unclear: readonly Attempt[]
+  readonly attempts: number
+  /** When the oldest change that is not accepted was committed, milliseconds since 1970. */
+  readonly pendingSince: number
+}
+
+export interface AttemptRecord {
+  readonly claim: Claim
+  /** What SuprSend now certainly holds of ours. */
+  readonly synced: Profile | null
+  readonly syncedHash: string | null
+  readonly unclear: readonly Attempt[]
+  readonly attempts: number
+  readonly failure: Failure | null
+  /** When to try again; null: nothing more to do for this target (accepted, or set aside). */
+  readonly retryInMs: number | null
+}
+
+export interface ClaimOptions {
+  readonly owner: string
+  readonly limit: number
+  readonly lane: 0 | 1
+}
+
+interface ClaimRecord {
+  distinct_id: string
+  desired: Profile | null
+  desired_hash: string | null
+  synced: Profile | null
+  synced_hash: string | null
+  before: readonly Attempt[]
+  attempts: number
+  pending_ms: number
+}
+
+export class DeliveryStore {
+  readonly #db: StateDatabase
+
+  constructor(db: StateDatabase) {
+    this.#db = db
+  }
+
+  /** Oldest due first; never one that this owner has in flight, nor one of a transaction that is stored only in part. */
+  async claim({ owner, limit, lane }: ClaimOptions): Promise<readonly Claim[]> {
+    const token = crypto.randomUUID()
+    const { rows } = await sql<ClaimRecord>`
+      with due as materialized (
+        select distinct_id, sending from profile
+        where due_at is not null and lane = ${lane} and due_at <= clock_timestamp() and claimed_by is distinct from ${owner}::uuid
+          and change_lsn < (select lsn from checkpoint)
+        order by due_at limit ${limit} for update skip locked)
+      update profile p set claimed_by = ${owner}::uuid,
+        sending = due.sending || jsonb_build_array(jsonb_build_object('token', ${token}::text, 'target', p.desired))
+      from due where p.distinct_id = due.distinct_id
+      returning p.distinct_id, p.desired, p.desired_hash, p.synced, p.synced_hash, due.sending as before, p.attempts,
+        extract(epoch from coalesce(p.pending_since, p.changed_at))::float8 * 1000 as pending_ms`.execute(this.#db)
+    return rows.map((row) => ({
+      distinctId: row.distinct_id,
+      token,
+      desired: row.desired,
+      desiredHash: row.desired_hash,
+      synced: row.synced,
+      syncedHash: row.synced_hash,
+      unclear: row.before,
+      attempts: row.attempts,
+      pendingSince: row.pending_ms,
+    }))
+  }
+
+  /** @returns the ids that were no longer this owner's, of which nothing was recorded. */
+  async record(owner: string, records: readonly AttemptRecord[]): Promise<readonly string[]> {
+    const sorted = [...records].sort((a, b) => (a.claim.distinctId < b.claim.distinctId ? -1 : 1))
+    const { rows } = await sql<{ distinct_id: string }>`
+      with input as (
+        select * from unnest(
+          ${sorted.map(({ claim }) => claim.distinctId)}::text[],
+          ${sorted.map(({ claim }) => claim.token)}::text[],
+          ${sorted.map(({ claim }) => claim.desiredHash)}::text[],
+          ${sorted.map(({ synced }) => (synced === null ? null : JSON.stringify(synced)))}::text[],
+          ${sorted.map(({ syncedHash }) => syncedHash)}::text[],
+          ${sorted.map(({ unclear }) => JSON.stringify(unclear))}::text[],
+          ${sorted.map(({ attempts }) => attempts)}::int[],
+          ${sorted.map(({ failure }) => (failure === null ? null : JSON.stringify(failure)))}::text[],
+          ${sorted.map(({ retryInMs }) => retryInMs)}::float8[]
+        ) as i (distinct_id, token, target_hash, synced, synced_hash, sending, attempts, failure, retry_ms)),
+      locked as materialized (
+        select k.distinct_id from profile k where k.distinct_id in (select distinct_id from input)
+        order by k.distinct_id for update)
+      update profile p set
+        synced = i.synced::jsonb, synced_hash = i.synced_hash, sending = i.sending::jsonb, claimed_by = null,
+        attempts = case when p.desired_hash is not distinct from i.target_hash then i.attempts else least(i.attempts, 1) end,
+        failure = case when p.desired_hash is not distinct from i.target_hash or i.retry_ms is not null then i.failure::jsonb end,
+        due_at = case
+          when i.retry_ms is not null then clock_timestamp() + i.retry_ms * interval '1 millisecond'
+          when p.desired_hash is not distinct from i.target_hash then null
+          when p.desired_hash is not distinct from i.synced_hash and i.sending = '[]' then null
+          else clock_timestamp() end,
+        pending_since = case
+          when i.retry_ms is not null or i.failure is not null then p.pending_since
+          when p.desired_hash is not distinct from i.target_hash then null
+          when p.desired_hash is not distinct from i.synced_hash and i.sending = '[]' then null
+          else p.changed_at end
+      from locked join input i using (distinct_id)
+      where p.distinct_id = locked.distinct_id and p.claimed_by = ${owner}::uuid
+        and p.sending @> jsonb_build_array(jsonb_build_object('token', i.token))
+      returning p.distinct_id`.execute(this.#db)
+    if (rows.length === records.length) return []
+    const recorded = new Set(rows.map((row) => row.distinct_id))
+    return records.filter(({ claim }) => !recorded.has(claim.distinctId)).map(({ claim }) => claim.distinctId)
+  }
+
+  /** Gives back claims for which no request has left. */
+  async release(owner: string, claims: readonly Claim[]): Promise<void> {
+    if (claims.length === 0) return
+    await this.record(
+      owner,
+      claims.map((claim) => ({
+        claim,
+        synced: claim.synced,
+        syncedHash: claim.syncedHash,
+        unclear: claim.unclear,
+        attempts: claim.attempts,
+        failure: null,
+        retryInMs: 0,
+      })),
+    )
+  }
+
+  /** Milliseconds until the next user is due (0: now), null when none waits. */
+  async nextDueInMs(owner: string): Promise<number | null> {
+    const { rows } = await sql<{ wait_ms: number | null }>`
+      select extract(epoch from (min(due_at) - clock_timestamp()))::float8 * 1000 as wait_ms from (
+        (select due_at from profile where due_at is not null and lane = 0 and claimed_by is distinct from ${owner}::uuid order by due_at limit 1)
+        union all
+        (select due_at from profile where due_at is not null and lane = 1 and claimed_by is distinct from ${owner}::uuid order by due_at limit 1)
+      ) as next`.execute(this.#db)
+    const wait = rows[0]?.wait_ms ?? null
+    return wait === null ? null : Math.max(0, wait)
+  }
+}
