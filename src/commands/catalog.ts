@@ -1,0 +1,42 @@
+// Every command's name and summary, and where it lives. A command's module, and all it needs, is loaded only when that
+// command is asked for: `suprsync --help` must not wait for PostgreSQL and HTTP libraries.
+import type { Command } from 'commander'
+
+export interface CatalogEntry {
+  readonly name: string
+  readonly summary: string
+  readonly load: () => Promise<Command>
+}
+
+export const CATALOG: readonly CatalogEntry[] = [
+  {
+    name: 'run',
+    summary: 'follow the users table and keep SuprSend equal to it',
+    load: async () => (await import('./run.ts')).runCommand(),
+  },
+  {
+    name: 'check',
+    summary: 'verify every precondition and print the SQL that mends what is missing',
+    load: async () => (await import('./check.ts')).checkCommand(),
+  },
+  {
+    name: 'status',
+    summary: 'show the checkpoint, the slot, what is pending and what failed',
+    load: async () => (await import('./status.ts')).statusCommand(),
+  },
+  {
+    name: 'failed',
+    summary: 'list the profiles that were set aside, or send them again',
+    load: async () => (await import('./failed.ts')).failedCommand(),
+  },
+  {
+    name: 'emulate',
+    summary: 'serve a local SuprSend to develop and test against',
+    load: async () => (await import('./emulate.ts')).emulateCommand(),
+  },
+  {
+    name: 'demo',
+    summary: 'show all of it at work with an embedded PostgreSQL, in half a minute',
+    load: async () => (await import('./demo.ts')).demoCommand(),
+  },
+]
