@@ -55,7 +55,7 @@ export function likeness(key: ChannelKey, value: ChannelValue): string {
   if (typeof value === 'string') return value.normalize('NFC').trim().toLowerCase()
   const stored = storedShape(key, value)
   if (typeof stored === 'string') return stored
-  if (key === '$webpush') return typeof stored['endpoint'] === 'string' ? stored['endpoint'] : canonical(stored)
+  if (key === '$webpush') return typeof stored.endpoint === 'string' ? stored.endpoint : canonical(stored)
   const { access_token: _, ...rest } = stored
   return canonical(rest).toLowerCase()
 }
@@ -78,13 +78,13 @@ export function remoteValue(value: Json, provider: string | null): ChannelValue 
 function pushToken(key: ChannelKey, value: ChannelValue): PushToken | null {
   if (DEFAULT_PROVIDER[key] === undefined) return null
   if (typeof value === 'string') return { token: value, provider: null, bundleId: null }
-  const token = value['value']
+  const token = value.value
   if (typeof token !== 'string') return null
-  const provider = value['$id_provider']
+  const provider = value.$id_provider
   return {
     token,
     provider: typeof provider === 'string' && provider !== '' ? provider : null,
-    bundleId: value['$bundle_id'] ?? null,
+    bundleId: value.$bundle_id ?? null,
   }
 }
 
@@ -107,19 +107,19 @@ function storedShape(key: ChannelKey, value: ChannelValue): ChannelValue {
     case '$androidpush':
     case '$iospush':
       // A text that came with a provider named (`$inbox` of SuprSend's own answers).
-      return typeof value['value'] === 'string' ? value['value'] : value
+      return typeof value.value === 'string' ? value.value : value
   }
 }
 
 function slackShape(value: JsonObject): JsonObject {
   const webhook = webhookShape(value)
   if (webhook !== null) return webhook
-  const token = value['access_token'] === undefined ? {} : { access_token: value['access_token'] }
+  const token = value.access_token === undefined ? {} : { access_token: value.access_token }
   for (const field of ['channel_id', 'user_id']) {
     const winner = value[field]
     if (typeof winner === 'string') return { [field]: winner, ...token }
   }
-  const email = value['email'] ?? value['email_id']
+  const email = value.email ?? value.email_id
   return typeof email === 'string' ? { email, ...token } : value
 }
 
@@ -139,10 +139,8 @@ function teamsShape(value: JsonObject): JsonObject {
 }
 
 function webhookShape(value: JsonObject): JsonObject | null {
-  const webhook = value['incoming_webhook']
-  return isJsonObject(webhook) && typeof webhook['url'] === 'string'
-    ? { incoming_webhook: { url: webhook['url'] } }
-    : null
+  const webhook = value.incoming_webhook
+  return isJsonObject(webhook) && typeof webhook.url === 'string' ? { incoming_webhook: { url: webhook.url } } : null
 }
 
 /** The subscription itself: a null `expirationTime` and the `token` that some answers carry are no part of it. */

@@ -1,0 +1,96 @@
+// Draws the outcome from an answer: what happened to the request and whose trouble it is. Guarantees: `applied: 'no'` only
+// when SuprSend certainly did nothing (connection refused, name not found, a 4xx other than 408 that is no transient
+// message); no failure carries anything the server said (P8); every answer has an outcome. Codes: error-policy.ts.
+import type { Answer, Failure, Outcome, RequestKind } from './api.ts'
+import { type DeliveryCode, ERROR_POLICY } from './error-policy.ts'
+import { isJsonObject, type Json } from './json.ts'
+import { parseRemoteUser } from './remote-user.ts'
+import { messageText, readServerMessage } from './server-message.ts'
+
+type Answered = Extract<Answer, { kind: 'answered' }>
+type Retry = Extract<Outcome, { kind: 'retry' }>
+
+/** The `code` of an unclear answer when our own signal ended the request. */
+export const ABORTED = 'aborted'
+
+export function outcomeOf(kind: RequestKind, answer: Answer): Outcome {
+  switch (answer.kind) {
+    case 'answered':
+      return answered(kind, answer)
+    case 'unsent':
+      if (answer.code === ABORTED) return noAnswer('aborted', 'no', 'user')
+      return noAnswer('unreachable', 'no', 'host')
+    case 'unclear':
+      // What we gave up ourselves says nothing about the host.
+      return answer.code === ABORTED ? noAnswer('aborted', 'unclear', 'user') : noAnswer('no_answer', 'unclear', 'host')
+  }
+}
+
+function answered(kind: RequestKind, answer: Answered): Outcome {
+  const { status, body } = answer
+  if (status >= 200 && status < 300) return { kind: 'accepted', user: kind === 'delete' ? null : parseRemoteUser(body) }
+  const { transient, key } = readServerMessage(body)
+  if (transient) return retry(answer, 'transient', { applied: 'unclear' })
+  if (status >= 500) {
+    // A gateway's own page speaks for the host; an error of the API itself speaks for this request.
+    return retry(answer, 'server_error', { applied: 'unclear', scope: isJsonObject(body) ? 'user' : 'host' })
+  }
+  if (status < 400) return retry(answer, 'redirected', {})
+  switch (status) {
+    case 401:
+      return { kind: 'stop', failure: failure('unauthorized', status) }
+    case 402:
+      return { kind: 'stop', failure: failure('payment_required', status) }
+    case 403:
+      // A firewall's HTML page may be about one user's text: it must not stop the others (P6).
+      if (isHtml(body)) return retry(answer, 'gateway_refused', {})
+      return { kind: 'stop', failure: failure('forbidden', status) }
+    case 404:
+      if (!isApiNotFound(body)) return retry(answer, 'not_the_api', {})
+      return kind === 'upsert' ? { kind: 'rejected', failure: failure('not_found', status) } : { kind: 'missing' }
+    case 408:
+      return retry(answer, 'busy', { applied: 'unclear' })
+    case 409:
+    case 425:
+      return retry(answer, 'busy', {})
+    case 413:
+      return { kind: 'rejected', failure: failure('too_large', status) }
+    case 429:
+      return retry(answer, 'rate_limited', { scope: 'host' })
+    default:
+      return { kind: 'rejected', failure: failure(key === null ? 'invalid_request' : 'invalid_value', status, key) }
+  }
+}
+
+/**
+ * `{"code":404,"message":"user [distinct_id: '…'] not found"}`. A 404 of anything else (a wrong base_url, a router's
+ * `404 page not found`) would let a DELETE pass for done and lose it (P1), so it is not taken for SuprSend's.
+ */
+function isApiNotFound(body: Json): boolean {
+  if (isJsonObject(body) && body.code === 404 && typeof body.message === 'string') return true
+  return !isHtml(body) && /\b(user|subscriber|distinct_id)\b.*\bnot found\b/is.test(messageText(body))
+}
+
+function isHtml(body: Json): boolean {
+  return typeof body === 'string' && body.trimStart().startsWith('<')
+}
+
+function retry(answer: Answered, code: DeliveryCode, given: Partial<Pick<Retry, 'applied' | 'scope'>>): Retry {
+  return {
+    kind: 'retry',
+    applied: given.applied ?? 'no',
+    scope: given.scope ?? 'user',
+    floorMs: answer.retryAfterMs ?? 0,
+    failure: failure(code, answer.status),
+  }
+}
+
+function noAnswer(code: DeliveryCode, applied: Retry['applied'], scope: Retry['scope']): Retry {
+  return { kind: 'retry', applied, scope, floorMs: 0, failure: failure(code, null) }
+}
+
+function failure(code: DeliveryCode, status: number | null, key: string | null = null): Failure {
+  const about = [...(key === null ? [] : [`key ${key}`]), ...(status === null ? [] : [`HTTP ${status}`])]
+  const { message } = ERROR_POLICY[code]
+  return { code, status, key, message: about.length === 0 ? message : `${message} (${about.join(', ')})` }
+}
