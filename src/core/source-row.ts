@@ -26,6 +26,7 @@ export interface StoredRow extends RowVersion {
   readonly live: boolean
   readonly partHash: string | null
   readonly era: number
+  readonly duplicate: boolean
 }
 
 /** The newest streamed state of a row within a batch. */

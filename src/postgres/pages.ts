@@ -4,19 +4,14 @@
 import type pg from 'pg'
 import { SuprsyncError } from '../core/error.ts'
 import type { Table, TextRow } from '../core/row.ts'
-import { parseSnapshot, type Snapshot } from '../core/snapshot.ts'
+import { parseSnapshot } from '../core/snapshot.ts'
+import type { Page, Pages } from '../core/source-port.ts'
 import { quoteIdentifier, quoteTable } from './identifier.ts'
-
-export interface Page {
-  readonly snapshot: Snapshot
-  /** Aligned to `table.wanted`, in key order. */
-  readonly rows: readonly TextRow[]
-}
 
 const RAW = { getTypeParser: () => (text: string) => text }
 const SNAPSHOT_COLUMNS = 2
 
-export class PageReader {
+export class PageReader implements Pages {
   readonly #pool: pg.Pool
   readonly #table: Table
 
@@ -26,19 +21,12 @@ export class PageReader {
   }
 
   /** The rows after `cursor` (key texts of the last row read; null: from the start), in key order. */
-  async page(cursor: readonly (string | null)[] | null, limit: number): Promise<Page> {
+  async page(cursor: TextRow | null, limit: number): Promise<Page> {
     const keys = this.#table.wanted.slice(0, this.#table.key.length)
     const order = keys.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ')
     const bounds = keys.map((column, index) => `$${index + 1}::${column.type.name}`).join(', ')
     const where = cursor === null ? '' : `where (${order}) > (${bounds})`
     return await this.#read(`${where} order by ${order} limit ${Math.trunc(limit)}`, cursor ?? [])
-  }
-
-  /** One row by its primary key; the snapshot comes also when there is no such row. */
-  async row(key: TextRow): Promise<Page> {
-    const columns = this.#table.wanted.slice(0, this.#table.key.length)
-    const conditions = columns.map((column, index) => `t.${quoteIdentifier(column.name)} = $${index + 1}::${column.type.name}`)
-    return await this.#read(`where ${conditions.join(' and ')} limit 1`, key)
   }
 
   /** Rows by their primary keys in one statement; missing ones are simply not there. */

@@ -3,18 +3,18 @@
 // of the library's, backpressure by waiting, one new object a connection, errors from every side heard once, a watchdog.
 // Guarantees: events come in the order of the wire, keepalives included; nothing is confirmed but by `confirm`.
 import { Socket } from 'node:net'
-import type { ClientConfig } from 'pg'
-import pg from 'pg'
-import { AbstractPlugin, LogicalReplicationService } from 'pg-logical-replication'
+import type pg from 'pg'
+import { LogicalReplicationService } from 'pg-logical-replication'
 import { errorCode, SuprsyncError } from '../core/error.ts'
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts'
 import type { Table } from '../core/row.ts'
+import type { ChangeStream } from '../core/source-port.ts'
 import type { StreamEvent } from '../core/stream-event.ts'
 import { PgoutputDecoder } from './decode.ts'
-import { quoteIdentifier } from './identifier.ts'
+import { quoteIdentifier, quoteLiteral } from './identifier.ts'
 
 export interface StreamOptions {
-  readonly connection: ClientConfig
+  readonly connection: pg.ClientConfig
   readonly slot: string
   readonly publication: string
   /** Transactions whose commit record starts before it are not sent. */
@@ -28,32 +28,33 @@ export interface StreamOptions {
 
 const STATUS_EVERY = 3
 
-class TextPlugin extends AbstractPlugin<{ readonly publication: string }> {
+type Plugin = Parameters<LogicalReplicationService['subscribe']>[0]
+
+/** pgoutput without the library's parser, which would apply pg's global type parsers to every value. */
+class TextPlugin implements Plugin {
+  readonly name = 'pgoutput'
+  readonly options: { readonly publication: string }
   readonly #receive: (buffer: Buffer) => void
 
   constructor(publication: string, receive: (buffer: Buffer) => void) {
-    super({ publication })
+    this.options = { publication }
     this.#receive = receive
   }
 
-  override get name(): string {
-    return 'pgoutput'
-  }
-
-  override parse(buffer: Buffer): null {
+  parse(buffer: Buffer): null {
     this.#receive(buffer)
     return null
   }
 
-  override start(client: pg.Client, slot: string, lsn: string): Promise<unknown> {
-    const names = pg.escapeLiteral(quoteIdentifier(this.options.publication))
+  start(client: pg.Client, slot: string, lsn: string): Promise<unknown> {
+    const names = quoteLiteral(quoteIdentifier(this.options.publication))
     return client.query(
       `START_REPLICATION SLOT ${quoteIdentifier(slot)} LOGICAL ${lsn} (proto_version '1', publication_names ${names})`,
     )
   }
 }
 
-export class ReplicationStream implements AsyncDisposable {
+export class ReplicationStream implements ChangeStream {
   readonly #options: Required<StreamOptions>
   readonly #socket = new Socket()
   readonly #service: LogicalReplicationService
@@ -132,8 +133,7 @@ export class ReplicationStream implements AsyncDisposable {
    * given, which would skip the next transaction where two commits are adjacent. Never goes backwards.
    */
   confirm(lsn: Lsn): void {
-    if (lsn < this.#confirmed) return
-    this.#confirmed = lsn
+    if (lsn > this.#confirmed) this.#confirmed = lsn
     this.#sendStatus(false)
   }
 

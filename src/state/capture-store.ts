@@ -2,49 +2,15 @@
 // transaction that begins with the fence, the UPDATE of `checkpoint` for our own epoch: after a take-over by another
 // process nothing of ours is committed (DESIGN §5.5). Batched: one statement for any number of rows.
 import { type Kysely, sql } from 'kysely'
+import type { BackfillProgress, CaptureState, ProfileWrite, RowWrite, StateCommit } from '../core/capture-port.ts'
 import { SuprsyncError } from '../core/error.ts'
 import type { Json } from '../core/json.ts'
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts'
 import type { Profile, Reason } from '../core/profile.ts'
-import type { DesiredProfile, LiveRow } from '../core/profile-merge.ts'
+import type { LiveRow } from '../core/profile-merge.ts'
 import { parseSnapshot, type Snapshot } from '../core/snapshot.ts'
-import type { RowContent, RowVersion, StoredRow } from '../core/source-row.ts'
+import type { StoredRow } from '../core/source-row.ts'
 import type { Schema, StateDatabase } from './database.ts'
-
-export interface RowWrite {
-  readonly key: string
-  readonly content: RowContent
-  readonly version: RowVersion
-}
-
-export interface ProfileWrite extends DesiredProfile {
-  readonly changeLsn: Lsn
-  /** Milliseconds since 1970: when the first and the last of the changes behind it were committed. */
-  readonly firstChangedAt: number
-  readonly lastChangedAt: number
-}
-
-export interface BackfillProgress {
-  readonly id: string
-  readonly cursor: readonly (string | null)[] | null
-  readonly rowsRead: number
-  readonly firstSnapshot: string
-  readonly finished: boolean
-}
-
-export interface StateCommit {
-  readonly source: string
-  readonly rows: readonly RowWrite[]
-  /** Rows that a page saw unchanged: only the page's snapshot is noted. */
-  readonly seen: { readonly keys: readonly string[]; readonly snapshot: Snapshot } | null
-  readonly profiles: readonly ProfileWrite[]
-  readonly marks: readonly { readonly key: string; readonly duplicate: boolean }[]
-  readonly lane: 0 | 1
-  /** Moves the checkpoint; null leaves it (a slice of an unfinished transaction, a page). */
-  readonly lsn: Lsn | null
-  readonly truncate: { readonly xid: bigint; readonly lsn: Lsn } | null
-  readonly backfill: BackfillProgress | null
-}
 
 interface StoredRecord {
   key: string
@@ -52,12 +18,13 @@ interface StoredRecord {
   live: boolean
   part_hash: string | null
   era: number
+  duplicate: boolean
   change_xid: string | null
   change_lsn: string | null
   read_snapshot: string | null
 }
 
-export class CaptureStore {
+export class CaptureStore implements CaptureState {
   readonly #db: StateDatabase
   readonly #epoch: string
   readonly era: number
@@ -70,13 +37,12 @@ export class CaptureStore {
 
   async readRows(source: string, keys: readonly string[]): Promise<ReadonlyMap<string, StoredRow>> {
     const { rows } = await sql<StoredRecord>`
-      select key, distinct_id, part is not null as live, part_hash, era, change_xid::text, change_lsn::text, read_snapshot::text
+      select key, distinct_id, part is not null as live, part_hash, era, duplicate, change_xid::text, change_lsn::text, read_snapshot::text
       from source_row where source = ${source} and key = any(${keys}::text[])`.execute(this.#db)
     const snapshots = new Map<string, Snapshot>()
     return new Map(rows.map((row) => [row.key, storedRow(row, snapshots)]))
   }
 
-  /** Live rows that hold one of the ids, without those of `exceptKeys` (they are being written). */
   async readLiveRows(source: string, distinctIds: readonly string[], exceptKeys: readonly string[]): Promise<readonly LiveRow[]> {
     const { rows } = await sql<{ key: string; distinct_id: string; part: Profile; reasons: readonly Reason[] | null; duplicate: boolean }>`
       select key, distinct_id, part, reasons, duplicate from source_row
@@ -84,10 +50,12 @@ export class CaptureStore {
     return rows.map((row) => ({ key: row.key, distinctId: row.distinct_id, part: row.part, reasons: row.reasons ?? [], duplicate: row.duplicate }))
   }
 
-  /** Keys of live rows that a TRUNCATE with this version removes, after `afterKey`, in key order. */
-  async readTruncated(source: string, xid: bigint, lsn: Lsn, afterKey: string, limit: number): Promise<readonly StoredRow[]> {
+  async readTruncated(
+    source: string,
+    { xid, lsn, afterKey, limit }: { readonly xid: bigint; readonly lsn: Lsn; readonly afterKey: string; readonly limit: number },
+  ): Promise<readonly StoredRow[]> {
     const { rows } = await sql<StoredRecord>`
-      select key, distinct_id, true as live, part_hash, era, change_xid::text, change_lsn::text, read_snapshot::text
+      select key, distinct_id, true as live, part_hash, era, duplicate, change_xid::text, change_lsn::text, read_snapshot::text
       from source_row
       where source = ${source} and key > ${afterKey} and part is not null
         and (era <> ${this.era} or ((change_lsn is null or change_lsn <= ${formatLsn(lsn)}::pg_lsn)
@@ -97,32 +65,25 @@ export class CaptureStore {
     return rows.map((row) => storedRow(row, snapshots))
   }
 
-  /** The table's last TRUNCATE in this era. */
   async readTruncateXid(source: string): Promise<bigint | null> {
     const { rows } = await sql<{ truncate_xid: string }>`
       select truncate_xid::text from source_table where source = ${source} and era = ${this.era}`.execute(this.#db)
     return rows[0] ? BigInt(rows[0].truncate_xid) : null
   }
 
-  /**
-   * All of it or nothing, and nothing when another process has taken over.
-   * @param beforeCommit called within the transaction, when everything is written.
-   * @throws SuprsyncError capture_taken_over
-   */
-  async commit(write: StateCommit, beforeCommit: () => void): Promise<void> {
+  async commit(source: string, write: StateCommit, beforeCommit: () => void): Promise<void> {
     await this.#db.transaction().execute(async (transaction) => {
       await this.#fence(transaction, write.lsn)
-      if (write.rows.length > 0) await writeRows(transaction, write.source, this.era, write.rows)
-      if (write.seen) await writeSeen(transaction, write.source, write.seen)
+      if (write.rows.length > 0) await writeRows(transaction, source, this.era, write.rows)
+      if (write.seen) await writeSeen(transaction, source, write.seen)
       if (write.profiles.length > 0) await writeProfiles(transaction, write.profiles, write.lane)
-      if (write.marks.length > 0) await writeMarks(transaction, write.source, write.marks)
-      if (write.truncate) await this.#writeTruncate(transaction, write.source, write.truncate)
+      if (write.marks.length > 0) await writeMarks(transaction, source, write.marks)
+      if (write.truncate) await this.#writeTruncate(transaction, source, write.truncate)
       if (write.backfill) await writeBackfill(transaction, write.backfill)
       beforeCommit()
     })
   }
 
-  /** Moves the checkpoint alone: nothing mapped happened up to `lsn`. */
   async advance(lsn: Lsn): Promise<void> {
     await this.#fence(this.#db, lsn)
   }
@@ -152,6 +113,7 @@ function storedRow(row: StoredRecord, snapshots: Map<string, Snapshot>): StoredR
     live: row.live,
     partHash: row.part_hash,
     era: row.era,
+    duplicate: row.duplicate,
     changeXid: row.change_xid === null ? null : BigInt(row.change_xid),
     changeLsn: row.change_lsn === null ? null : parseLsn(row.change_lsn),
     readSnapshot: row.read_snapshot === null ? null : cachedSnapshot(row.read_snapshot, snapshots),
@@ -170,7 +132,7 @@ function jsonText(value: Json | object | null): string | null {
 
 async function writeRows(db: Kysely<Schema>, source: string, era: number, rows: readonly RowWrite[]): Promise<void> {
   await sql`
-    insert into source_row (source, key, distinct_id, part, part_hash, reasons, era, change_xid, change_lsn, read_snapshot)
+    insert into source_row as r (source, key, distinct_id, part, part_hash, reasons, era, change_xid, change_lsn, read_snapshot)
     select ${source}, i.key, i.distinct_id, i.part::jsonb, i.part_hash, i.reasons::jsonb, ${era}, i.change_xid::xid8, i.change_lsn::pg_lsn, i.read_snapshot::pg_snapshot
     from unnest(
       ${rows.map((row) => row.key)}::text[],
@@ -184,7 +146,8 @@ async function writeRows(db: Kysely<Schema>, source: string, era: number, rows: 
     ) as i (key, distinct_id, part, part_hash, reasons, change_xid, change_lsn, read_snapshot)
     on conflict (source, key) do update set
       distinct_id = excluded.distinct_id, part = excluded.part, part_hash = excluded.part_hash, reasons = excluded.reasons,
-      era = excluded.era, change_xid = excluded.change_xid, change_lsn = excluded.change_lsn, read_snapshot = excluded.read_snapshot`.execute(db)
+      era = excluded.era, change_xid = excluded.change_xid, change_lsn = excluded.change_lsn, read_snapshot = excluded.read_snapshot,
+      duplicate = r.duplicate and excluded.part is not null`.execute(db)
 }
 
 async function writeSeen(db: Kysely<Schema>, source: string, seen: { keys: readonly string[]; snapshot: Snapshot }): Promise<void> {

@@ -2,42 +2,10 @@
 // appends the target to `sending` (write-ahead), so whatever happens next we know what SuprSend may hold; the record is a
 // compare-and-set on the claim, and leaves a user pending whose desired state moved on meanwhile.
 import { sql } from 'kysely'
-import type { Failure } from '../core/api.ts'
+import type { AttemptRecord, Claim, ClaimOptions, DeliveryState } from '../core/delivery-port.ts'
 import type { Profile } from '../core/profile.ts'
 import type { Attempt } from '../core/unclear.ts'
 import type { StateDatabase } from './database.ts'
-
-export interface Claim {
-  readonly distinctId: string
-  readonly token: string
-  readonly desired: Profile | null
-  readonly desiredHash: string | null
-  readonly synced: Profile | null
-  readonly syncedHash: string | null
-  /** Attempts before this one whose outcome is not certain. */
-  readonly unclear: readonly Attempt[]
-  readonly attempts: number
-  /** When the oldest change that is not accepted was committed, milliseconds since 1970. */
-  readonly pendingSince: number
-}
-
-export interface AttemptRecord {
-  readonly claim: Claim
-  /** What SuprSend now certainly holds of ours. */
-  readonly synced: Profile | null
-  readonly syncedHash: string | null
-  readonly unclear: readonly Attempt[]
-  readonly attempts: number
-  readonly failure: Failure | null
-  /** When to try again; null: nothing more to do for this target (accepted, or set aside). */
-  readonly retryInMs: number | null
-}
-
-export interface ClaimOptions {
-  readonly owner: string
-  readonly limit: number
-  readonly lane: 0 | 1
-}
 
 interface ClaimRecord {
   distinct_id: string
@@ -50,14 +18,13 @@ interface ClaimRecord {
   pending_ms: number
 }
 
-export class DeliveryStore {
+export class DeliveryStore implements DeliveryState {
   readonly #db: StateDatabase
 
   constructor(db: StateDatabase) {
     this.#db = db
   }
 
-  /** Oldest due first; never one that this owner has in flight, nor one of a transaction that is stored only in part. */
   async claim({ owner, limit, lane }: ClaimOptions): Promise<readonly Claim[]> {
     const token = crypto.randomUUID()
     const { rows } = await sql<ClaimRecord>`
@@ -84,7 +51,6 @@ export class DeliveryStore {
     }))
   }
 
-  /** @returns the ids that were no longer this owner's, of which nothing was recorded. */
   async record(owner: string, records: readonly AttemptRecord[]): Promise<readonly string[]> {
     const sorted = [...records].sort((a, b) => (a.claim.distinctId < b.claim.distinctId ? -1 : 1))
     const { rows } = await sql<{ distinct_id: string }>`
@@ -126,7 +92,6 @@ export class DeliveryStore {
     return records.filter(({ claim }) => !recorded.has(claim.distinctId)).map(({ claim }) => claim.distinctId)
   }
 
-  /** Gives back claims for which no request has left. */
   async release(owner: string, claims: readonly Claim[]): Promise<void> {
     if (claims.length === 0) return
     await this.record(
@@ -143,7 +108,6 @@ export class DeliveryStore {
     )
   }
 
-  /** Milliseconds until the next user is due (0: now), null when none waits. */
   async nextDueInMs(owner: string): Promise<number | null> {
     const { rows } = await sql<{ wait_ms: number | null }>`
       select extract(epoch from (min(due_at) - clock_timestamp()))::float8 * 1000 as wait_ms from (

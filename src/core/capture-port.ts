@@ -1,0 +1,64 @@
+// What capture and backfill read and write in state. Implemented by state/capture-store.ts.
+import type { Lsn } from './lsn.ts'
+import type { DesiredProfile, LiveRow } from './profile-merge.ts'
+import type { TextRow } from './row.ts'
+import type { Snapshot } from './snapshot.ts'
+import type { RowContent, RowVersion, StoredRow } from './source-row.ts'
+
+export interface RowWrite {
+  readonly key: string
+  readonly content: RowContent
+  readonly version: RowVersion
+}
+
+export interface ProfileWrite extends DesiredProfile {
+  readonly changeLsn: Lsn
+  /** Milliseconds since 1970: when the first and the last of the changes behind it were committed. */
+  readonly firstChangedAt: number
+  readonly lastChangedAt: number
+}
+
+export interface BackfillProgress {
+  readonly id: string
+  readonly cursor: TextRow | null
+  readonly rowsRead: number
+  readonly firstSnapshot: string
+  readonly finished: boolean
+}
+
+export interface StateCommit {
+  readonly rows: readonly RowWrite[]
+  /** Rows that a page saw unchanged: only the page's snapshot is noted. */
+  readonly seen: { readonly keys: readonly string[]; readonly snapshot: Snapshot } | null
+  readonly profiles: readonly ProfileWrite[]
+  /** Rows that begin or cease to be a duplicate of another one's distinct_id. */
+  readonly marks: readonly { readonly key: string; readonly duplicate: boolean }[]
+  /** 0: live edits, 1: backfill. */
+  readonly lane: 0 | 1
+  /** Moves the checkpoint; null leaves it (a slice of an unfinished transaction, a page). */
+  readonly lsn: Lsn | null
+  readonly truncate: { readonly xid: bigint; readonly lsn: Lsn } | null
+  readonly backfill: BackfillProgress | null
+}
+
+export interface CaptureState {
+  readonly era: number
+  readRows(source: string, keys: readonly string[]): Promise<ReadonlyMap<string, StoredRow>>
+  /** Live rows that hold one of the ids, without those of `exceptKeys` (they are being written). */
+  readLiveRows(source: string, distinctIds: readonly string[], exceptKeys: readonly string[]): Promise<readonly LiveRow[]>
+  /** Live rows that a TRUNCATE with this version removes, after `afterKey`, in key order. */
+  readTruncated(
+    source: string,
+    from: { readonly xid: bigint; readonly lsn: Lsn; readonly afterKey: string; readonly limit: number },
+  ): Promise<readonly StoredRow[]>
+  /** The table's last TRUNCATE in this era. */
+  readTruncateXid(source: string): Promise<bigint | null>
+  /**
+   * All of it or nothing, and nothing when another process has taken over.
+   * @param beforeCommit called within the transaction, when everything is written.
+   * @throws SuprsyncError capture_taken_over
+   */
+  commit(source: string, write: StateCommit, beforeCommit: () => void): Promise<void>
+  /** Moves the checkpoint alone: nothing mapped happened up to `lsn`. */
+  advance(lsn: Lsn): Promise<void>
+}

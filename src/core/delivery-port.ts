@@ -1,0 +1,54 @@
+// What delivery needs of state and of SuprSend. Implemented by state/delivery-store.ts and suprsend/client.ts.
+import type { Answer, ApiRequest, Failure } from './api.ts'
+import type { Profile } from './profile.ts'
+import type { Attempt } from './unclear.ts'
+
+export interface Claim {
+  readonly distinctId: string
+  /** Names this attempt in `sending`. */
+  readonly token: string
+  readonly desired: Profile | null
+  readonly desiredHash: string | null
+  readonly synced: Profile | null
+  readonly syncedHash: string | null
+  /** Attempts before this one whose outcome is not certain. */
+  readonly unclear: readonly Attempt[]
+  readonly attempts: number
+  /** When the oldest change that is not accepted was committed, milliseconds since 1970. */
+  readonly pendingSince: number
+}
+
+export interface AttemptRecord {
+  readonly claim: Claim
+  /** What SuprSend now certainly holds of ours. */
+  readonly synced: Profile | null
+  readonly syncedHash: string | null
+  readonly unclear: readonly Attempt[]
+  readonly attempts: number
+  readonly failure: Failure | null
+  /** When to try again; null: nothing more to do for this target (accepted, or set aside). */
+  readonly retryInMs: number | null
+}
+
+export interface ClaimOptions {
+  readonly owner: string
+  readonly limit: number
+  /** 0: live edits, 1: backfill. */
+  readonly lane: 0 | 1
+}
+
+export interface DeliveryState {
+  /** Oldest due first; never one that this owner has in flight, nor one of a transaction that is stored only in part. */
+  claim(options: ClaimOptions): Promise<readonly Claim[]>
+  /** @returns the ids that were no longer this owner's, of which nothing was recorded. */
+  record(owner: string, records: readonly AttemptRecord[]): Promise<readonly string[]>
+  /** Gives back claims for which no request has left. */
+  release(owner: string, claims: readonly Claim[]): Promise<void>
+  /** Milliseconds until the next user is due (0: now), null when none waits. */
+  nextDueInMs(owner: string): Promise<number | null>
+}
+
+export interface ProfileSink {
+  /** Never rejects for what networks and servers do: that is an Answer. */
+  send(distinctId: string, request: ApiRequest, signal: AbortSignal): Promise<Answer>
+}

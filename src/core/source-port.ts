@@ -1,0 +1,35 @@
+// The source as sync sees it: the replication stream and the pages. Implemented by postgres/, joined in commands/.
+import type { Lsn } from './lsn.ts'
+import type { Table, TextRow } from './row.ts'
+import type { Snapshot } from './snapshot.ts'
+import type { StreamEvent } from './stream-event.ts'
+
+export interface ChangeStream extends AsyncDisposable {
+  /** Everything received and not yet taken, in order; waits while there is nothing. Throws what ended the stream. */
+  take(): Promise<readonly StreamEvent[]>
+  /** Everything below `lsn` is settled and persisted. */
+  confirm(lsn: Lsn): void
+  /** Ends the connection at once; `take` then throws the reason. */
+  destroy(reason: unknown): void
+}
+
+export interface Page {
+  readonly snapshot: Snapshot
+  /** Aligned to `table.wanted`, in key order. */
+  readonly rows: readonly TextRow[]
+}
+
+export interface Pages {
+  /** The rows after `cursor` (key texts of the last row read; null: from the start), in key order. */
+  page(cursor: TextRow | null, limit: number): Promise<Page>
+  /** Rows by their primary keys in one statement; missing ones are simply not there. */
+  rows(keys: readonly TextRow[]): Promise<Page>
+}
+
+export interface Source {
+  readonly table: Table
+  readonly pages: Pages
+  openStream(startLsn: Lsn, signal: AbortSignal): Promise<ChangeStream>
+  /** The newest transaction id the source has given out. */
+  readCurrentXid(): Promise<bigint>
+}
