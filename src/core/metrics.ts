@@ -1,6 +1,7 @@
 // The port through which the rooms count and measure. What is behind it (ops/metrics.ts) is Prometheus; callers give
 // milliseconds and plain counts, and never a value of a profile as a label.
 import type { RequestKind } from './api.ts'
+import type { HostState } from './host-state.ts'
 
 export type ChangeKind = 'insert' | 'update' | 'delete' | 'truncate'
 
@@ -24,7 +25,7 @@ export interface Metrics {
   accepted(commitToAcceptedMs: number): void
   requestsInFlight(count: number): void
   drift(): void
-  hostState(state: string): void
+  hostState(state: HostState['kind']): void
   captureActive(active: boolean): void
   lastCommitLsn(lsn: bigint): void
 }

@@ -2,6 +2,7 @@
 // process (tests, demo) do not count into each other. Owns names, units, labels and buckets; docs/metrics.md explains
 // them. Nobody else touches prom-client. Label children are bound once: an increment is one map look-up and one addition.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { HostState } from '../core/host-state.ts'
 import { type Logger, SILENT_LOGGER } from '../core/logger.ts'
 import type { Metrics } from '../core/metrics.ts'
 import { type Collector, type Readings, ReadingsSource } from './readings.ts'
@@ -10,6 +11,8 @@ import { type Collector, type Readings, ReadingsSource } from './readings.ts'
 const COMMIT_TO_ACCEPTED_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600]
 const REQUEST_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 const COMMIT_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+const HOST_STATES: readonly HostState['kind'][] = ['open', 'unreachable', 'throttled', 'unauthorized']
 
 const COLLECT_TIMEOUT_MS = 3_000
 
@@ -120,8 +123,7 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
     requestsInFlight: (count) => inFlight.set(count),
     drift: () => drift.inc(),
     hostState: (state) => {
-      host.reset()
-      host.set({ state }, 1)
+      for (const each of HOST_STATES) host.set({ state: each }, each === state ? 1 : 0)
     },
     captureActive: (isActive) => active.set(isActive ? 1 : 0),
     lastCommitLsn: (lsn) => lastLsn.set(Number(lsn)),
