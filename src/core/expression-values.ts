@@ -1,0 +1,86 @@
+// Column values as CEL sees them, and CEL results as JSON. Integers are BigInt both ways, so int8 keeps its digits;
+// numeric is a double (exact only within 15 digits, enough to compare with); dates are the ISO texts of values.ts, which
+// compare in time order. No clock and no time zone is involved.
+import type { Json } from './json.ts'
+import type { ColumnType } from './row.ts'
+import { OID, parseValue } from './values.ts'
+
+/** The CEL type of a NOT NULL column. */
+export function celType(type: ColumnType): string {
+  if (type.kind === 'array') return 'list'
+  switch (type.baseOid) {
+    case OID.bool:
+      return 'bool'
+    case OID.int2:
+    case OID.int4:
+    case OID.int8:
+      return 'int'
+    case OID.float4:
+    case OID.float8:
+    case OID.numeric:
+      return 'double'
+    case OID.json:
+    case OID.jsonb:
+      return 'dyn'
+    default:
+      return 'string'
+  }
+}
+
+/** @throws SyntaxError when an integer's text is none: the caller takes that for a failed row. */
+export function celValue(type: ColumnType, text: string | null): unknown {
+  if (text === null) return null
+  if (type.kind !== 'array') {
+    switch (type.baseOid) {
+      case OID.bool:
+        return text === 't'
+      case OID.int2:
+      case OID.int4:
+      case OID.int8:
+        return BigInt(text)
+      case OID.float4:
+      case OID.float8:
+      case OID.numeric:
+        return Number(text)
+    }
+  }
+  const parsed = parseValue(type, text)
+  // What has no JSON form (`infinity`) is still comparable as the text it is.
+  return parsed.kind === 'invalid' ? text : celFromJson(parsed.value)
+}
+
+/** Objects become Maps: a row's own keys (`constructor`, `__proto__`) must not meet JavaScript's. */
+function celFromJson(value: Json): unknown {
+  if (typeof value === 'number') return Number.isSafeInteger(value) ? BigInt(value) : value
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return value.map(celFromJson)
+  return new Map(Object.entries(value).map(([key, member]) => [key, celFromJson(member)]))
+}
+
+/** Undefined for what has no JSON form: types, durations, bytes. */
+export function jsonFromCel(value: unknown): Json | undefined {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return value
+  if (typeof value === 'number') return Number.isFinite(value) ? value : undefined
+  if (typeof value === 'bigint') {
+    const number = Number(value)
+    return Number.isSafeInteger(number) ? number : String(value)
+  }
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? undefined : value.toISOString()
+  if (Array.isArray(value)) {
+    const items = value.map(jsonFromCel)
+    return items.every((item) => item !== undefined) ? items : undefined
+  }
+  const entries = value instanceof Map ? [...value] : isPlainObject(value) ? Object.entries(value) : null
+  if (entries === null) return undefined
+  const members: [string, Json][] = []
+  for (const [key, member] of entries) {
+    const json = jsonFromCel(member)
+    if (json === undefined || typeof key === 'object') return undefined
+    members.push([String(key), json])
+  }
+  return Object.fromEntries(members)
+}
+
+function isPlainObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+}

@@ -1,0 +1,152 @@
+// CEL over a row: compiled once against the table's columns and types, evaluated per row, never throwing on one. The only
+// file that imports the CEL library. A missing JSON key or a NULL operand yields null, as in SQL; any other trouble is
+// `failed`, which the caller must not take for "false" (a failing `when` deletes nobody).
+import { Environment } from '@marcbachmann/cel-js'
+import { type Rewritten, rewriteExpression } from './expression-rewrite.ts'
+import { celType, celValue, jsonFromCel } from './expression-values.ts'
+import type { Json } from './json.ts'
+import { suggestion } from './nearest.ts'
+import type { ColumnType, Table, TextRow } from './row.ts'
+
+export type Evaluated =
+  | { readonly kind: 'value'; readonly value: Json }
+  /** `code` is the library's: `division_by_zero`, `no_such_overload`, … Its message is not kept, it may quote the row. */
+  | { readonly kind: 'failed'; readonly code: string }
+
+export interface ExpressionError {
+  readonly kind: 'invalid'
+  readonly message: string
+  /** Offset into the text, in UTF-16 units. */
+  readonly position: number
+}
+
+export interface Expression {
+  readonly kind: 'ok'
+  /** CEL's name of the result's type; `dyn` where only the row decides. */
+  readonly type: string
+  readonly evaluate: (row: TextRow) => Evaluated
+}
+
+export interface ParsedExpression {
+  readonly kind: 'ok'
+  readonly columns: readonly string[]
+}
+
+/** Syntax only, so that a mistake is found with the configuration, before there is a table. */
+export function parseExpression(text: string): ParsedExpression | ExpressionError {
+  const parsed = rewrite(text)
+  return parsed.kind === 'ok' ? { kind: 'ok', columns: [...parsed.rewritten.columns.keys()] } : parsed
+}
+
+/** The columns that the expression reads; none when it does not parse. */
+export function expressionColumns(text: string): readonly string[] {
+  const parsed = parseExpression(text)
+  return parsed.kind === 'ok' ? parsed.columns : []
+}
+
+export function compileExpression(text: string, table: Table): Expression | ExpressionError {
+  const parsed = rewrite(text)
+  if (parsed.kind === 'invalid') return parsed
+  const { rewritten } = parsed
+  const environment = new Environment(OPTIONS)
+  const inputs: Input[] = []
+  for (const [column, name] of rewritten.columns) {
+    const index = table.wanted.findIndex((wanted) => wanted.name === column)
+    const found = table.wanted[index]
+    if (found === undefined) {
+      const message = `no column "${column}" in the table${suggestion(column, names(table))}`
+      return { kind: 'invalid', message, position: Math.max(0, text.indexOf(column)) }
+    }
+    inputs.push({ name, index, type: found.type })
+    // With strict types the library refuses `string == null`, so only NOT NULL columns are typed.
+    environment.registerVariable(name, found.notNull ? celType(found.type) : 'dyn')
+  }
+  try {
+    const program = environment.parse(rewritten.text)
+    const check = program.check()
+    if (!check.valid) return invalidFrom(check.error, rewritten)
+    return { kind: 'ok', type: check.type ?? 'dyn', evaluate: evaluator(program, inputs) }
+  } catch (error) {
+    return invalidFrom(error, rewritten)
+  }
+}
+
+interface Input {
+  readonly name: string
+  readonly index: number
+  readonly type: ColumnType
+}
+
+const OPTIONS = { homogeneousAggregateLiterals: false, enableOptionalTypes: true } as const
+/** Never given a variable: parses, and knows the names CEL keeps for itself. */
+const bare = new Environment(OPTIONS)
+
+function rewrite(text: string): { readonly kind: 'ok'; readonly rewritten: Rewritten } | ExpressionError {
+  try {
+    const { ast } = bare.parse(text)
+    return { kind: 'ok', rewritten: rewriteExpression(text, ast, (name) => bare.hasVariable(name)) }
+  } catch (error) {
+    return invalidFrom(error, null)
+  }
+}
+
+function names(table: Table): readonly string[] {
+  return table.columns.map((column) => column.name)
+}
+
+function invalidFrom(error: unknown, rewritten: Rewritten | null): ExpressionError {
+  const { summary, offset } = describe(error)
+  return { kind: 'invalid', message: summary, position: rewritten === null ? offset : rewritten.originalOffset(offset) }
+}
+
+function describe(error: unknown): { readonly code: string; readonly summary: string; readonly offset: number } {
+  // The library's error classes are not exported as one; all have `code`, `summary` and `range`.
+  const { code, summary, range } = (error ?? {}) as { code?: unknown; summary?: unknown; range?: { start?: unknown } }
+  return {
+    code: typeof code === 'string' ? code : 'evaluation_error',
+    summary: typeof summary === 'string' ? summary : 'the expression cannot be read',
+    offset: typeof range?.start === 'number' ? range.start : 0,
+  }
+}
+
+const NULL: Evaluated = { kind: 'value', value: null }
+const TRUE: Evaluated = { kind: 'value', value: true }
+const FALSE: Evaluated = { kind: 'value', value: false }
+
+function evaluator(
+  program: (context: Map<string, unknown>) => unknown,
+  inputs: readonly Input[],
+): (row: TextRow) => Evaluated {
+  // One context for all rows: evaluation is synchronous and each call sets every name anew.
+  const context = new Map<string, unknown>()
+  return (row) => {
+    try {
+      for (const { name, index, type } of inputs) context.set(name, celValue(type, row[index] ?? null))
+      const value = program(context)
+      if (value === true) return TRUE
+      if (value === false) return FALSE
+      const json = jsonFromCel(value)
+      return json === undefined ? { kind: 'failed', code: 'unsupported_result' } : { kind: 'value', value: json }
+    } catch (error) {
+      const { code, summary } = describe(error)
+      return isNullOperand(code, summary) ? NULL : { kind: 'failed', code }
+    }
+  }
+}
+
+/** Codes that a NULL operand can cause; `variable_type_mismatch` is left out: it means that the table itself changed. */
+const OPERAND_CODES: ReadonlySet<string> = new Set([
+  'no_such_overload',
+  'no_matching_overload',
+  'invalid_logical_operand',
+  'invalid_condition_type',
+  'invalid_comprehension_range',
+])
+
+/**
+ * Only the message tells which operand was to blame. Samples: "no such overload: dyn<null> + string", "found no matching
+ * overload for 'null.startsWith(string)'", "Logical operator requires bool operands, got 'null'". They hold type names only.
+ */
+function isNullOperand(code: string, summary: string): boolean {
+  return code === 'no_such_key' || (OPERAND_CODES.has(code) && /\bnull\b/.test(summary))
+}

@@ -1,0 +1,203 @@
+// A row of the users table → the profile that SuprSend should hold for it. Compiled once against the table, then a pure
+// function of the row: the same row always gives the same profile, no text makes it throw, and a value that cannot be used
+// is left out alone with its reason (never with the value, P8). NULL is absent.
+import { compileExpression, type Evaluated, expressionColumns } from './expression.ts'
+import type { Json } from './json.ts'
+import { isLargerThan, isStorable } from './json-text.ts'
+import { CompiledSource, leaveOut } from './mapping-source.ts'
+import type { MappingSpec, Source } from './mapping-spec.ts'
+import { suggestion } from './nearest.ts'
+import { type ChannelKey, type ChannelValue, isChannelKey, type Profile, type Reason } from './profile.ts'
+import type { ColumnType, Table, TextRow } from './row.ts'
+import { isSupported, OID } from './values.ts'
+
+export type MappedRow =
+  | {
+      readonly kind: 'user'
+      readonly distinctId: string
+      readonly profile: Profile
+      readonly reasons: readonly Reason[]
+    }
+  /** The user must not exist: `when` is not true, or there is no usable distinct_id (then null, with its reason). */
+  | { readonly kind: 'absent'; readonly distinctId: string | null; readonly reasons: readonly Reason[] }
+
+export interface Mapping {
+  /** `row` is aligned to the table's `wanted`. */
+  readonly map: (row: TextRow) => MappedRow
+}
+
+export interface MappingProblem {
+  readonly code: 'unknown_column' | 'unsupported_type' | 'invalid_when'
+  /** The configuration's key: `user.distinct_id`, `profile.$email`. */
+  readonly path: string
+  readonly column: string | null
+  readonly message: string
+}
+
+export type CompiledMapping =
+  | { readonly kind: 'ok'; readonly mapping: Mapping }
+  | { readonly kind: 'invalid'; readonly problems: readonly MappingProblem[] }
+
+/** https://docs.suprsend.com/docs/users: at most 255 characters, trimmed. */
+const MAX_DISTINCT_ID = 255
+/** One event of SuprSend's is limited to 10 KB whole (SUPRSEND.md §4); this leaves room for the rest of a profile. */
+const MAX_PROPERTY_BYTES = 8 * 1024
+
+/** Every column that the mapping reads, once each, in the order of the file. */
+export function mappedColumns(spec: MappingSpec): readonly string[] {
+  const columns = new Set([spec.distinctId.column])
+  if (spec.when !== null) for (const column of expressionColumns(spec.when)) columns.add(column)
+  for (const sources of spec.profile.values()) {
+    for (const source of sources) {
+      if (source.from.kind === 'column') columns.add(source.from.column)
+      if (source.region?.kind === 'column') columns.add(source.region.column)
+    }
+  }
+  return [...columns]
+}
+
+export function compileMapping(spec: MappingSpec, table: Table): CompiledMapping {
+  const problems: MappingProblem[] = []
+  const lookup = (path: string) => (column: string) => findColumn({ table, column, path, problems })
+  const id = lookup('user.distinct_id')(spec.distinctId.column)
+  if (id !== null && (id.type.kind === 'array' || id.type.baseOid === OID.json || id.type.baseOid === OID.jsonb)) {
+    problems.push(unsupported('user.distinct_id', spec.distinctId.column, id.type, 'cannot identify a user'))
+  }
+  const when = compileWhen(spec, table, problems)
+  const channels: ChannelPart[] = []
+  const properties: PropertyPart[] = []
+  for (const [key, sources] of spec.profile) {
+    const compile = (source: Source) => new CompiledSource(key, source, lookup(`profile.${key}`))
+    const compiled = sources.map(compile)
+    const first = compiled[0]
+    if (isChannelKey(key)) channels.push({ key, sources: compiled })
+    else if (first !== undefined) properties.push({ key, source: first })
+  }
+  if (problems.length > 0 || id === null) return { kind: 'invalid', problems }
+  const mapper = new RowMapper({ idIndex: id.index, when, channels, properties })
+  return { kind: 'ok', mapping: { map: (row) => mapper.map(row) } }
+}
+
+interface ChannelPart {
+  readonly key: ChannelKey
+  readonly sources: readonly CompiledSource[]
+}
+
+interface PropertyPart {
+  readonly key: string
+  readonly source: CompiledSource
+}
+
+interface Parts {
+  readonly idIndex: number
+  readonly when: ((row: TextRow) => Evaluated) | null
+  readonly channels: readonly ChannelPart[]
+  readonly properties: readonly PropertyPart[]
+}
+
+class RowMapper {
+  readonly #parts: Parts
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  map(row: TextRow): MappedRow {
+    const reasons: Reason[] = []
+    const distinctId = distinctIdFrom(row[this.#parts.idIndex] ?? '')
+    if (!this.#exists(row, reasons)) return { kind: 'absent', distinctId, reasons }
+    if (distinctId === null) {
+      leaveOut(reasons, 'distinct_id', UNUSABLE_ID)
+      return { kind: 'absent', distinctId, reasons }
+    }
+    const channels: { [key in ChannelKey]?: readonly ChannelValue[] } = {}
+    for (const part of this.#parts.channels) {
+      const values: ChannelValue[] = []
+      for (const source of part.sources) source.readMany(row, reasons, values)
+      if (values.length > 0) channels[part.key] = values
+    }
+    const properties: { [key: string]: Json } = {}
+    for (const { key, source } of this.#parts.properties) {
+      const value = source.readOne(row, reasons)
+      if (value === null) continue
+      if (isLargerThan(value, MAX_PROPERTY_BYTES)) leaveOut(reasons, key, TOO_LARGE)
+      else properties[key] = value
+    }
+    return { kind: 'user', distinctId, profile: { channels, properties }, reasons }
+  }
+
+  /**
+   * Null is "not true", as in SQL's WHERE. An expression that fails on a row says nothing about the user, and a delete in
+   * SuprSend cannot be undone: the user stays, with the reason `when_failed` for the operator.
+   */
+  #exists(row: TextRow, reasons: Reason[]): boolean {
+    if (this.#parts.when === null) return true
+    const result = this.#parts.when(row)
+    if (result.kind === 'value' && (result.value === null || typeof result.value === 'boolean'))
+      return result.value === true
+    const code = result.kind === 'failed' ? result.code : 'not_a_boolean'
+    leaveOut(reasons, 'when', {
+      code: 'when_failed',
+      message: `user.when failed on this row (${code}); the user was kept`,
+    })
+    return true
+  }
+}
+
+const UNUSABLE_ID = {
+  code: 'invalid_distinct_id',
+  message: `the distinct_id is empty, longer than ${MAX_DISTINCT_ID} characters, or no text that can stand in a URL`,
+}
+const TOO_LARGE = { code: 'value_too_large', message: `the value has more than ${MAX_PROPERTY_BYTES} bytes as JSON` }
+
+/** The column's own text, so that an int8 keeps every digit. `.` and `..` would be path steps in the request's URL. */
+function distinctIdFrom(text: string): string | null {
+  const id = text.trim()
+  if (id === '' || id.length > MAX_DISTINCT_ID || id === '.' || id === '..' || !isStorable(id)) return null
+  return id
+}
+
+function compileWhen(spec: MappingSpec, table: Table, problems: MappingProblem[]): Parts['when'] {
+  if (spec.when === null) return null
+  const compiled = compileExpression(spec.when, table)
+  const path = 'user.when'
+  if (compiled.kind === 'invalid') {
+    const message = `${compiled.message} (at character ${compiled.position + 1})`
+    problems.push({ code: 'invalid_when', path, column: null, message })
+    return null
+  }
+  if (compiled.type !== 'bool' && compiled.type !== 'dyn') {
+    const message = `must be true or false for each row, but is of type ${compiled.type}`
+    problems.push({ code: 'invalid_when', path, column: null, message })
+  }
+  return compiled.evaluate
+}
+
+function findColumn(at: {
+  readonly table: Table
+  readonly column: string
+  readonly path: string
+  readonly problems: MappingProblem[]
+}): { readonly index: number; readonly type: ColumnType } | null {
+  const { table, column, path, problems } = at
+  const index = table.wanted.findIndex((wanted) => wanted.name === column)
+  const type = table.wanted[index]?.type
+  if (type === undefined) {
+    const near = suggestion(
+      column,
+      table.columns.map(({ name }) => name),
+    )
+    const message = `the table ${table.schema}.${table.name} has no column "${column}"${near}`
+    problems.push({ code: 'unknown_column', path, column, message })
+    return null
+  }
+  if (!isSupported(type)) {
+    problems.push(unsupported(path, column, type, 'cannot be mapped'))
+    return null
+  }
+  return { index, type }
+}
+
+function unsupported(path: string, column: string, type: ColumnType, why: string): MappingProblem {
+  return { code: 'unsupported_type', path, column, message: `column "${column}" is of type ${type.name}, which ${why}` }
+}
