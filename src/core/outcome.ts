@@ -67,8 +67,10 @@ function answered(kind: RequestKind, answer: Answered): Outcome {
  * `404 page not found`) would let a DELETE pass for done and lose it (P1), so it is not taken for SuprSend's.
  */
 function isApiNotFound(body: Json): boolean {
-  if (isJsonObject(body) && body.code === 404 && typeof body.message === 'string') return true
-  return !isHtml(body) && /\b(user|subscriber|distinct_id)\b.*\bnot found\b/is.test(messageText(body))
+  if (isHtml(body)) return false
+  const text = messageText(body)
+  if (isJsonObject(body) && body.code === 404) return /not found/i.test(text)
+  return /\b(user|subscriber|distinct_id)\b.*\bnot found\b/is.test(text)
 }
 
 function isHtml(body: Json): boolean {

@@ -1,0 +1,80 @@
+// Collects one response into an Answer. Guarantees exactly one Answer per request, in bounded memory: a body over the bound
+// is dropped while its status still counts; a request of which nothing was written is `unsent`, any other without a whole
+// answer is `unclear`, except that a 2xx status line alone proves that it was applied. Leaves conclusions to core/outcome.ts.
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Answer } from '../core/api.ts'
+import { errorCode } from '../core/error.ts'
+import type { Json } from '../core/json.ts'
+
+/** A user object is a few kilobytes; what is larger is no answer of this API. */
+export const MAX_BODY_BYTES = 1_048_576
+
+export class AnswerBuffer {
+  /** Something may have been written to the socket. */
+  started = false
+  #status: number | null = null
+  #retryAfterMs: number | null = null
+  #chunks: Buffer[] = []
+  #bytes = 0
+
+  /** Undici begins again with the headers after an interim 1xx. */
+  begin(status: number, headers: IncomingHttpHeaders, nowMs: number): void {
+    this.#status = status
+    this.#retryAfterMs = parseRetryAfter(headers['retry-after'], headers.date, nowMs)
+  }
+
+  /** False once the body is over the bound: stop reading. */
+  add(chunk: Buffer): boolean {
+    this.#bytes += chunk.length
+    if (this.#bytes > MAX_BODY_BYTES) {
+      this.#chunks = []
+      return false
+    }
+    this.#chunks.push(chunk)
+    return true
+  }
+
+  whole(): Answer {
+    return this.#answered(parseBody(this.#chunks))
+  }
+
+  broken(error: unknown): Answer {
+    const status = this.#status
+    if (status !== null && (this.#bytes > MAX_BODY_BYTES || (status >= 200 && status < 300)))
+      return this.#answered(null)
+    return { kind: this.started ? 'unclear' : 'unsent', code: errorCode(error) ?? 'unknown' }
+  }
+
+  #answered(body: Json): Answer {
+    return { kind: 'answered', status: this.#status ?? 0, retryAfterMs: this.#retryAfterMs, body }
+  }
+}
+
+/** JSON, else the text itself, else null when empty. */
+export function parseBody(chunks: readonly Buffer[]): Json {
+  const first = chunks[0]
+  if (first === undefined) return null
+  const text = (chunks.length === 1 ? first : Buffer.concat(chunks)).toString('utf8')
+  try {
+    const value: Json = JSON.parse(text)
+    return value
+  } catch {
+    // Plain text and HTML are answers too: a gateway's, or the API's own 401.
+    return text
+  }
+}
+
+/** Milliseconds from now, of `120` or `Fri, 31 Dec 1999 23:59:59 GMT`. A date is read by the server's own clock, not ours. */
+export function parseRetryAfter(
+  value: string | readonly string[] | undefined,
+  date: string | undefined,
+  nowMs: number,
+): number | null {
+  const text = (typeof value === 'string' ? value : value?.[0])?.trim()
+  if (text === undefined || text === '') return null
+  if (/^\d+(\.\d+)?$/.test(text)) return Math.ceil(Number(text) * 1000)
+  const atMs = Date.parse(text)
+  if (Number.isNaN(atMs)) return null
+  const serverNowMs = date === undefined ? Number.NaN : Date.parse(date)
+  return Math.max(0, atMs - (Number.isNaN(serverNowMs) ? nowMs : serverNowMs))
+}

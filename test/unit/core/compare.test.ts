@@ -1,0 +1,115 @@
+// Reading SuprSend's user object, and the repair it calls for.
+import { expect, test } from 'vitest'
+import { repairPlan } from '../../../src/core/compare.ts'
+import type { Json } from '../../../src/core/json.ts'
+import type { Profile } from '../../../src/core/profile.ts'
+import { parseRemoteUser } from '../../../src/core/remote-user.ts'
+
+const profile = (channels: Profile['channels'], properties: Profile['properties'] = {}): Profile => ({
+  channels,
+  properties,
+})
+const entry = (value: Json, more: { readonly [key: string]: Json } = {}) => ({
+  value,
+  status: 'active',
+  perma_status: 'active',
+  ...more,
+})
+
+function remote(body: { readonly [key: string]: Json }) {
+  const user = parseRemoteUser({ distinct_id: 'u', properties: {}, ...body })
+  if (user === null) throw new Error('not a user')
+  return user
+}
+
+test('the user object of the API page is read: inactive entries and the inbox of the platform are absent', () => {
+  const user = remote({
+    properties: { $timezone: 'America/New_York' },
+    created_at: '2025-04-04T21:37:36.712496+00:00',
+    $email: [entry('john@example.com'), entry('old@example.com', { status: 'inactive' })],
+    $inbox: [entry('4nlPk4t4', { id_provider: 'suprsend' })],
+    $androidpush: [entry('t1', { id_provider: 'xiaomi' })],
+    $slack: [{ value: '', value_json: { user_id: 'U1' }, status: 'active' }],
+  })
+  expect(user).toEqual({
+    channels: {
+      $email: ['john@example.com'],
+      $inbox: [],
+      $androidpush: [{ value: 't1', $id_provider: 'xiaomi' }],
+      $slack: [{ user_id: 'U1' }],
+    },
+    properties: { $timezone: 'America/New_York' },
+  })
+})
+
+test.each<[string, Json]>([
+  ['null', null],
+  ['text', 'OK'],
+  ['another answer', { success: true }],
+  ['a user without properties', { distinct_id: 'u' }],
+  ['a channel that is no list', { distinct_id: 'u', properties: {}, $email: 'a@x.io' }],
+  ['an entry without a value', { distinct_id: 'u', properties: {}, $email: [{ status: 'active' }] }],
+  ['an entry that is a number', { distinct_id: 'u', properties: {}, $email: [7] }],
+])('%s is no user', (_, body) => {
+  expect(parseRemoteUser(body)).toBeNull()
+})
+
+test('what is missing is added, what we sent earlier is removed, what others added stays', () => {
+  const user = remote({
+    properties: { name: 'old', gone: 1, theirs: 1 },
+    $email: [entry('old@x.io'), entry('theirs@x.io')],
+  })
+  const target = profile({ $email: ['new@x.io'] }, { name: 'new', tags: ['t'] })
+  const owned = [profile({ $email: ['old@x.io', 'older@x.io'] }, { name: 'old', gone: 1, away: 1 }), null]
+  expect(repairPlan(user, target, owned)).toEqual([
+    { $remove: { $email: 'old@x.io' } },
+    { $unset: ['gone'] },
+    { $append: { $email: 'new@x.io' } },
+    { $set: { name: 'new', tags: ['t'] } },
+  ])
+})
+
+test('spellings that SuprSend changes by itself are no difference', () => {
+  const user = remote({
+    properties: { $locale: 'en_GB', nested: { b: 1, a: [2] } },
+    $email: [entry('ann@x.io')],
+    $slack: [entry({ email_id: 'ann@x.io', access_token: 'xoxb-1' })],
+    $androidpush: [entry('t1', { id_provider: 'fcm' }), entry('t2')],
+    $ms_teams: [entry({ conversation_id: 'c', tenant_id: 't', service_url: 's' })],
+  })
+  const target = profile(
+    {
+      $email: ['Ann@x.io'],
+      $slack: [{ email: 'ann@x.io', access_token: 'xoxb-1', team_id: 'T' }],
+      $androidpush: ['t1', { value: 't2', $id_provider: 'xiaomi' }],
+      $ms_teams: [{ user_id: 'u', conversation_id: 'c', service_url: 's', tenant_id: 't' }],
+    },
+    { $locale: 'en-GB', nested: { a: [2], b: 1 } },
+  )
+  expect(repairPlan(user, target, [target])).toEqual([])
+})
+
+test('a spelling that we sent earlier ourselves is the old value', () => {
+  const user = remote({ $email: [entry('ann@x.io')] })
+  expect(repairPlan(user, profile({ $email: ['Ann@x.io'] }), [profile({ $email: ['ann@x.io'] })])).toEqual([
+    { $remove: { $email: 'ann@x.io' } },
+    { $append: { $email: 'Ann@x.io' } },
+  ])
+})
+
+test('an access token that was rotated is repaired, the old one first', () => {
+  const slack = (token: string) => ({ email: 'ann@x.io', access_token: token })
+  const user = remote({ $slack: [entry({ email_id: 'ann@x.io', access_token: 'xoxb-1' })] })
+  expect(repairPlan(user, profile({ $slack: [slack('xoxb-2')] }), [profile({ $slack: [slack('xoxb-1')] })])).toEqual([
+    { $remove: { $slack: slack('xoxb-1') } },
+    { $append: { $slack: slack('xoxb-2') } },
+  ])
+})
+
+test('a cleared user keeps nothing of ours', () => {
+  const user = remote({ properties: { name: 'A', theirs: 1 }, $sms: [entry('+14155550101')] })
+  expect(repairPlan(user, null, [profile({ $sms: ['+14155550101'] }, { name: 'A' })])).toEqual([
+    { $remove: { $sms: '+14155550101' } },
+    { $unset: ['name'] },
+  ])
+})

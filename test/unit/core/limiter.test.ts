@@ -1,0 +1,94 @@
+// The limiter: never more than the rate in any window of one second, never more in flight than allowed, and near the rate
+// when there is enough to do.
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { type LimiterSettings, openLimiter, releaseSlot, slowDown, takeSlot } from '../../../src/core/limiter.ts'
+
+interface Run {
+  readonly settings: LimiterSettings
+  readonly untilMs: number
+  /** How late each timer fires. */
+  readonly lateMs: readonly number[]
+  readonly slowAtMs?: number
+}
+
+/** Sends as much as it may; requests end at once. Returns when each left. */
+function saturate({ settings, untilMs, lateMs, slowAtMs }: Run): readonly number[] {
+  let state = openLimiter(0)
+  const sentAt: number[] = []
+  let slowed = slowAtMs === undefined
+  for (let nowMs = 0, turn = 0; nowMs < untilMs; turn++) {
+    if (!slowed && nowMs >= (slowAtMs ?? 0)) {
+      state = slowDown(settings, state, nowMs)
+      slowed = true
+    }
+    const taken = takeSlot(settings, state, nowMs)
+    state = taken.state
+    if (taken.kind === 'go') {
+      sentAt.push(nowMs)
+      state = releaseSlot(state)
+    } else {
+      nowMs += taken.kind === 'wait' ? taken.waitMs + (lateMs[turn % lateMs.length] ?? 0) : 1
+    }
+  }
+  return sentAt
+}
+
+function mostInOneSecond(sentAt: readonly number[]): number {
+  let most = 0
+  for (let first = 0, last = 0; last < sentAt.length; last++) {
+    while ((sentAt[last] ?? 0) - (sentAt[first] ?? 0) >= 1000) first++
+    most = Math.max(most, last - first + 1)
+  }
+  return most
+}
+
+test('no window of one second holds more than the rate', () => {
+  const rate = fc.integer({ min: 1, max: 2500 })
+  const lateMs = fc.array(fc.oneof(fc.nat(20), fc.nat(3000)), { minLength: 1, maxLength: 9 })
+  fc.assert(
+    fc.property(rate, lateMs, fc.nat(4000), (ratePerSecond, late, slowAtMs) => {
+      const settings = { maxInFlight: 64, ratePerSecond }
+      expect(mostInOneSecond(saturate({ settings, untilMs: 5000, lateMs: late, slowAtMs }))).toBeLessThanOrEqual(
+        ratePerSecond,
+      )
+    }),
+  )
+})
+
+test.each([1, 10, 99, 100, 1000, 5000])('at %i a second nearly all of it is used', (ratePerSecond) => {
+  const sent = saturate({ settings: { maxInFlight: 64, ratePerSecond }, untilMs: 10_000, lateMs: [0] }).length
+  expect(sent / 10).toBeGreaterThan(ratePerSecond * 0.9)
+})
+
+test('without a rate only what is in flight counts', () => {
+  const settings = { maxInFlight: 3, ratePerSecond: null }
+  let state = openLimiter(0)
+  const kinds: string[] = []
+  for (let turn = 0; turn < 4; turn++) {
+    const taken = takeSlot(settings, state, 0)
+    kinds.push(taken.kind)
+    state = taken.state
+  }
+  expect(kinds).toEqual(['go', 'go', 'go', 'full'])
+  expect(takeSlot(settings, releaseSlot(state), 0).kind).toBe('go')
+})
+
+test('asked to slow down it halves once for a burst of answers, and comes back slowly', () => {
+  const settings = { maxInFlight: 64, ratePerSecond: 1000 }
+  let state = openLimiter(0)
+  for (let answer = 0; answer < 50; answer++) state = slowDown(settings, state, answer)
+  expect(state.share).toBeCloseTo(0.5, 1)
+  const early = takeSlot(settings, state, 5_000).state.share
+  expect(early).toBeGreaterThan(0.5)
+  expect(early).toBeLessThan(0.75)
+  expect(takeSlot(settings, state, 60_000).state.share).toBe(1)
+  for (let second = 1; second < 40; second++) state = slowDown(settings, state, second * 1000)
+  expect(takeSlot({ maxInFlight: 64, ratePerSecond: null }, state, 39_000).kind).toBe('go')
+})
+
+test('a clock that steps back gives nothing away', () => {
+  const settings = { maxInFlight: 9, ratePerSecond: 1 }
+  const first = takeSlot(settings, openLimiter(10_000), 10_000)
+  expect(takeSlot(settings, first.state, 0)).toMatchObject({ kind: 'wait' })
+})
