@@ -49,11 +49,17 @@ export function createClient(options: ClientOptions): SuprsendClient {
   }
   // A body that trickles in would never meet undici's own time-out, which every chunk begins anew.
   const bodyLimitMs = options.headersTimeoutMs + options.bodyTimeoutMs
-  let ending: Promise<void> | null = null
+  let closing: Promise<void> | null = null
+  let destroying: Promise<void> | null = null
 
   const close = () => {
-    ending ??= pool.close()
-    return ending
+    // Undici refuses to close what is destroyed; for our callers it is closed then.
+    closing ??= destroying ?? pool.close()
+    return closing
+  }
+  const destroy = () => {
+    destroying ??= pool.destroy()
+    return destroying
   }
   return {
     send: async (userId, request, signal) => {
@@ -62,10 +68,7 @@ export function createClient(options: ClientOptions): SuprsendClient {
       return exchange(pool, wire, headers, { signal, bodyLimitMs })
     },
     close,
-    destroy: async () => {
-      await pool.destroy()
-      await ending
-    },
+    destroy,
     [Symbol.asyncDispose]: close,
   }
 }
