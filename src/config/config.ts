@@ -1,0 +1,63 @@
+// The configuration as the rest of the program sees it: parsed once, fully resolved, frozen. load.ts makes it.
+import type { MappingSpec } from '../core/mapping-spec.ts'
+import type { Secret } from './secret.ts'
+
+export interface Config {
+  /** Path of the file as it was given. */
+  readonly file: string
+  readonly source: SourceConfig
+  readonly state: StateConfig
+  readonly suprsend: SuprsendConfig
+  /** null = `off`. */
+  readonly http: HttpConfig | null
+  readonly mapping: MappingSpec
+  readonly shutdownTimeoutMs: number
+  readonly log: { readonly level: LogLevel }
+}
+
+export interface SourceConfig {
+  readonly url: Secret
+  /** Exact catalogue names. */
+  readonly table: TableName
+  readonly slot: string
+  readonly publication: string
+  /** Whether a missing publication and slot may be created. */
+  readonly create: boolean
+}
+
+export interface TableName {
+  readonly schema: string
+  readonly name: string
+}
+
+export interface StateConfig {
+  readonly url: Secret
+  readonly schema: string
+}
+
+export interface SuprsendConfig {
+  readonly apiKey: Secret
+  /** http(s), without a trailing slash. */
+  readonly baseUrl: string
+  readonly firstContact: FirstContact
+  readonly maxInFlight: number
+  /** null = no limit of ours. */
+  readonly maxRequestsPerSecond: number | null
+  readonly connectTimeoutMs: number
+  readonly headersTimeoutMs: number
+  readonly bodyTimeoutMs: number
+}
+
+export interface HttpConfig {
+  readonly host: string
+  /** 0 = any free port. */
+  readonly port: number
+}
+
+/** How a user is told to SuprSend for the first time: POST, or PATCH and POST only on 404 (DESIGN §7.3). */
+export const FIRST_CONTACTS = ['upsert', 'edit'] as const
+export type FirstContact = (typeof FIRST_CONTACTS)[number]
+
+/** pino's levels. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]

@@ -1,0 +1,139 @@
+// The file as a tree with positions: YAML (or JSON) text → plain values with their variables replaced, and for each path
+// the line and column it stands at. Owns syntax errors, duplicate keys and missing variables; meaning is in schema.ts.
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml'
+import { type Environment, interpolate } from './interpolation.ts'
+import type { ConfigProblem } from './problem.ts'
+
+export type Path = readonly PropertyKey[]
+
+export interface Place {
+  readonly line: number
+  readonly column: number
+  readonly path: string
+  /** The environment variables that stand in the value. */
+  readonly variables: readonly string[]
+  /** The value already has a problem of its own: what else is said about it would only follow from that. */
+  readonly isReported: boolean
+}
+
+export interface ConfigDocument {
+  readonly value: unknown
+  readonly problems: readonly ConfigProblem[]
+  /** Of a value, or (`at: 'key'`) of its key; where the path ends early, of what contains it. */
+  readonly locate: (path: Path, at?: 'key' | 'value') => Place
+}
+
+export function parseConfigDocument(input: {
+  readonly file: string
+  readonly text: string
+  readonly env: Environment
+}):
+  | { readonly kind: 'ok'; readonly document: ConfigDocument }
+  | { readonly kind: 'invalid'; readonly problems: readonly ConfigProblem[] } {
+  const { file, text, env } = input
+  const lines = new LineCounter()
+  const tree = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  const at = (offset: number) => {
+    const { line, col } = lines.linePos(offset)
+    return { file, line: Math.max(1, line), column: Math.max(1, col) }
+  }
+  // A warning is a tag that YAML does not know: what it was meant to do would silently not happen.
+  const syntax = [...tree.errors, ...tree.warnings].map((error) => ({
+    ...at(error.pos[0]),
+    path: '',
+    message: error.message,
+  }))
+  if (syntax.length === 0) syntax.push(...aliasProblems(tree, at), ...jsonProblems(file, text))
+  if (syntax.length > 0) return { kind: 'invalid', problems: syntax }
+
+  const variables = new Map<unknown, readonly string[]>()
+  const broken = new Set<unknown>()
+  const problems: ConfigProblem[] = []
+  visit(tree, {
+    Scalar(key, node, ancestors) {
+      if (key === 'key' || typeof node.value !== 'string') return
+      const replaced = interpolate(node.value, env)
+      node.value = replaced.text
+      variables.set(node, replaced.variables)
+      if (replaced.problems.length > 0) broken.add(node)
+      const path = pathOf([...ancestors, node])
+      for (const message of replaced.problems) problems.push({ ...at(node.range?.[0] ?? 0), path, message })
+    },
+  })
+  const locate = (path: Path, which: 'key' | 'value' = 'value'): Place => {
+    const { offset, node, shown } = find(tree, path, which)
+    const { line, column } = at(offset)
+    return { line, column, path: shown, variables: variables.get(node) ?? [], isReported: broken.has(node) }
+  }
+  return { kind: 'ok', document: { value: tree.toJS(), problems, locate } }
+}
+
+type At = (offset: number) => { readonly file: string; readonly line: number; readonly column: number }
+
+function aliasProblems(tree: Document.Parsed, at: At): ConfigProblem[] {
+  const problems: ConfigProblem[] = []
+  visit(tree, {
+    Alias(_key, node) {
+      if (node.resolve(tree) !== undefined) return
+      problems.push({ ...at(node.range?.[0] ?? 0), path: '', message: `the anchor &${node.source} is not defined` })
+    },
+  })
+  return problems
+}
+
+/** YAML reads more than JSON (comments, trailing commas); in a file that says it is JSON those are mistakes. */
+function jsonProblems(file: string, text: string): ConfigProblem[] {
+  if (!file.endsWith('.json')) return []
+  try {
+    JSON.parse(text)
+    return []
+  } catch (error) {
+    const message = error instanceof Error ? error.message : ''
+    // Sample: Expected double-quoted property name in JSON at position 9 (line 2 column 3). The message may quote the text.
+    const place = /\(line (\d+) column (\d+)\)/.exec(message)
+    return [
+      { file, line: Number(place?.[1] ?? 1), column: Number(place?.[2] ?? 1), path: '', message: 'this is not JSON' },
+    ]
+  }
+}
+
+/** Walks as far as the file goes. A list index on what is no list is skipped: one source may stand for a list of one. */
+function find(tree: Document.Parsed, path: Path, which: 'key' | 'value') {
+  let node: Node | null | undefined = tree.contents
+  let offset = node?.range?.[0] ?? 0
+  let shown = ''
+  for (const [depth, segment] of path.entries()) {
+    if (isAlias(node)) node = node.resolve(tree)
+    if (isSeq(node) && typeof segment === 'number') {
+      node = node.items[segment] as Node | undefined
+      shown += `[${segment}]`
+    } else if (typeof segment === 'number') {
+      continue
+    } else {
+      const name = String(segment)
+      shown += shown === '' ? name : `.${name}`
+      const pair = isMap(node) ? node.items.find(({ key }) => isScalar(key) && String(key.value) === name) : undefined
+      // A missing key is reported where it should stand: at the mapping's own key.
+      if (pair === undefined) return { offset, node: null, shown }
+      const key = pair.key as Node
+      offset = key.range?.[0] ?? offset
+      if (which === 'key' && depth === path.length - 1) return { offset, node: key, shown }
+      node = pair.value as Node | null
+    }
+    if (depth === path.length - 1) offset = node?.range?.[0] ?? offset
+  }
+  return { offset, node, shown }
+}
+
+function pathOf(ancestors: readonly unknown[]): string {
+  let path = ''
+  for (const [index, ancestor] of ancestors.entries()) {
+    const child = ancestors[index + 1]
+    if (isSeq(ancestor)) path += `[${ancestor.items.indexOf(child)}]`
+    // Between a mapping and its value stands the pair.
+    else if (typeof ancestor === 'object' && ancestor !== null && 'key' in ancestor && isScalar(ancestor.key)) {
+      path += `${path === '' ? '' : '.'}${String(ancestor.key.value)}`
+    }
+  }
+  return path
+}

@@ -1,0 +1,131 @@
+// File + environment → one frozen Config, or a ConfigError with every problem at once. The only entry to this folder;
+// touches nothing but the reader it is given.
+import { errorCode, errorMessage } from '../core/error.ts'
+import type { MappingSpec, Source } from '../core/mapping-spec.ts'
+import { databaseName, defaultSlotName } from './address.ts'
+import type { Config } from './config.ts'
+import { type ConfigDocument, parseConfigDocument } from './document.ts'
+import type { Environment } from './interpolation.ts'
+import { parseSection, reporter } from './issues.ts'
+import { ConfigError, type ConfigProblem, shapeOf } from './problem.ts'
+import { keyProblem, resolveSources, type SourceProblem, sourcesSchema } from './profile-schema.ts'
+import { type ConfigFile, configSchema } from './schema.ts'
+import { Secret } from './secret.ts'
+
+export interface LoadOptions {
+  readonly path: string
+  readonly env: Environment
+  readonly readFile: (path: string) => Promise<string>
+}
+
+/** @throws ConfigError */
+export async function loadConfig({ path, env, readFile }: LoadOptions): Promise<Config> {
+  const text = await readText(path, readFile)
+  const parsed = parseConfigDocument({ file: path, text, env })
+  if (parsed.kind === 'invalid') throw new ConfigError(path, parsed.problems)
+  const { document } = parsed
+  if (!isRecord(document.value)) {
+    throw fileError(
+      path,
+      `expected the mapping of keys that config/suprsync.yaml explains, found ${shapeOf(document.value)}`,
+    )
+  }
+  const problems: ConfigProblem[] = [...document.problems]
+  const report = reporter(path, document, problems)
+  const file = parseSection({ schema: configSchema, value: document.value, base: [], report })
+  const profile = readProfile(document, document.value.profile, report)
+  if (problems.length > 0 || file === null) throw new ConfigError(path, problems.toSorted(byPlace))
+  return deepFreeze(resolve(path, file, profile))
+}
+
+async function readText(path: string, readFile: LoadOptions['readFile']): Promise<string> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    const message =
+      errorCode(error) === 'ENOENT'
+        ? 'this file does not exist. Copy the commented example config/suprsync.yaml, or name another file with --config'
+        : `this file cannot be read: ${errorMessage(error)}`
+    throw fileError(path, message, error)
+  }
+}
+
+function fileError(file: string, message: string, cause?: unknown): ConfigError {
+  return new ConfigError(file, [{ file, line: 1, column: 1, path: '', message }], cause)
+}
+
+function byPlace(a: ConfigProblem, b: ConfigProblem): number {
+  return a.line - b.line || a.column - b.column
+}
+
+function readProfile(
+  document: ConfigDocument,
+  value: unknown,
+  report: ReturnType<typeof reporter>,
+): MappingSpec['profile'] {
+  const profile = new Map<string, readonly Source[]>()
+  // That it is missing or no mapping has been said by the schema of the whole.
+  if (!isRecord(value)) return profile
+  const entries = Object.entries(value)
+  if (entries.length === 0) report(['profile'], 'maps nothing: expected at least one key such as $email')
+  for (const [key, sources] of entries) {
+    const base = ['profile', key]
+    const problem = keyProblem(key)
+    if (problem !== null) {
+      report(base, problem, 'key')
+      continue
+    }
+    const parsed = parseSection({ schema: sourcesSchema, value: sources, base, report })
+    if (parsed === null) continue
+    const misfits: SourceProblem[] = []
+    profile.set(key, resolveSources(key, parsed, misfits))
+    for (const { path, message } of misfits) report([...base, ...path], message)
+  }
+  return profile
+}
+
+function resolve(path: string, file: ConfigFile, profile: MappingSpec['profile']): Config {
+  const { source, state, suprsend, user } = file
+  const url = source.url.reveal()
+  return {
+    file: path,
+    source: {
+      url: source.url,
+      table: source.table,
+      slot: source.slot ?? defaultSlotName(databaseName(url)),
+      publication: source.publication,
+      create: source.create,
+    },
+    state: { url: state.url ?? new Secret(url), schema: state.schema },
+    suprsend: {
+      apiKey: suprsend.api_key,
+      baseUrl: suprsend.base_url,
+      firstContact: suprsend.first_contact,
+      maxInFlight: suprsend.max_in_flight,
+      maxRequestsPerSecond: suprsend.max_requests_per_second.limit,
+      connectTimeoutMs: suprsend.connect_timeout,
+      headersTimeoutMs: suprsend.headers_timeout,
+      bodyTimeoutMs: suprsend.body_timeout,
+    },
+    http: file.http.listen.address,
+    mapping: {
+      distinctId: { column: user.distinct_id },
+      when: user.when ?? null,
+      onDelete: user.on_delete,
+      profile,
+    },
+    shutdownTimeoutMs: file.shutdown_timeout,
+    log: { level: file.log.level },
+  }
+}
+
+function isRecord(value: unknown): value is { readonly [key: string]: unknown } {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Maps keep their readonly type only: freezing a Map does not close it. */
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
+  for (const member of value instanceof Map ? value.values() : Object.values(value)) deepFreeze(member)
+  return Object.freeze(value)
+}
