@@ -18,7 +18,9 @@ export function describeFailure(error: unknown, options: FailureOptions): string
 function asText(error: unknown, { debug }: FailureOptions): string {
   if (error instanceof CommanderError) return `suprsync: ${usageMessage(error)}\n`
   const report = reportError(error)
-  const lines = [`suprsync: ${report.code ?? report.type}: ${problemList(error)?.text ?? rootMessage(report)}`]
+  const lines = [`suprsync: ${report.code ?? report.type}: ${rootMessage(report)}`]
+  const list = problemList(error)
+  if (list) lines.push(list.text)
   const next = nextStep(error)
   if (next !== undefined) lines.push(`next: ${next}`)
   if (debug) lines.push(...stacks(report))

@@ -4,8 +4,7 @@ import { errorCode, SuprsyncError } from '../core/error.ts'
 
 const STEPS: { readonly [code: string]: string } = {
   // Ours
-  config_invalid: 'correct the file or the environment; docs/ and `suprsync check --help` describe every key',
-  config_unreadable: 'name the mapping file with --config',
+  config_invalid: 'correct the file or the environment; the commented config/suprsync.yaml explains every key',
   http_listen_failed: 'free the address, or set http.listen to another one (port 0 picks a free one, `off` disables)',
   preflight_failed: 'run `suprsync check`: it prints the SQL that mends each finding',
   // Node's, while connecting

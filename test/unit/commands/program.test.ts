@@ -6,6 +6,7 @@ import type { CatalogEntry } from '../../../src/commands/catalog.ts'
 import { configOption } from '../../../src/commands/config-option.ts'
 import { EXIT } from '../../../src/commands/exit-code.ts'
 import { runProgram } from '../../../src/commands/program.ts'
+import { ConfigError } from '../../../src/config/problem.ts'
 import { SuprsyncError } from '../../../src/core/error.ts'
 
 /** A command line with `check`, which does what it is told, and `run`, which must not be loaded. */
@@ -85,19 +86,17 @@ test('no value of a row is printed, whatever failed', async () => {
 })
 
 describe('a wrong configuration', () => {
-  const problems = [{ path: 'source.table', message: 'is missing' }]
-  class ConfigError extends SuprsyncError {
-    readonly problems = problems
-    format(): string {
-      return '2 problems\n  suprsync.yaml:3:5 source.table is missing\n  suprsync.yaml:9:1 unknown key'
-    }
-  }
-  const error = new ConfigError('config_invalid', 'the configuration has 2 problems')
+  const at = (line: number, path: string, message: string) => ({ file: 'x.yaml', line, column: 5, path, message })
+  const problems = [at(3, 'source.table', 'is missing'), at(9, '', 'unknown key')]
+  const error = new ConfigError('x.yaml', problems)
 
   test('prints every problem and ends with 2', async () => {
     const { code, stderr } = await suprsync(['check'], failing(error))
     expect(code).toBe(EXIT.usage)
-    expect(stderr).toContain('suprsync.yaml:3:5 source.table is missing\n  suprsync.yaml:9:1 unknown key\n')
+    expect(stderr).toMatch(
+      'suprsync: config_invalid: the configuration x.yaml has 2 problems\n' +
+        'x.yaml:3:5 source.table: is missing\nx.yaml:9:5 unknown key\nnext: ',
+    )
   })
 
   test('is a JSON document with --json', async () => {
@@ -105,7 +104,8 @@ describe('a wrong configuration', () => {
     expect(JSON.parse(stderr)).toEqual({
       error: {
         code: 'config_invalid',
-        message: 'the configuration has 2 problems',
+        message: 'the configuration x.yaml has 2 problems',
+        details: { file: 'x.yaml' },
         problems,
         next: expect.any(String),
       },
