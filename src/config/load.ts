@@ -4,7 +4,7 @@ import { errorCode, errorMessage } from '../core/error.ts'
 import type { MappingSpec, Source } from '../core/mapping-spec.ts'
 import { databaseName, defaultSlotName } from './address.ts'
 import type { Config } from './config.ts'
-import { type ConfigDocument, parseConfigDocument } from './document.ts'
+import { parseConfigDocument } from './document.ts'
 import type { Environment } from './interpolation.ts'
 import { parseSection, reporter } from './issues.ts'
 import { ConfigError, type ConfigProblem, shapeOf } from './problem.ts'
@@ -33,7 +33,7 @@ export async function loadConfig({ path, env, readFile }: LoadOptions): Promise<
   const problems: ConfigProblem[] = [...document.problems]
   const report = reporter(path, document, problems)
   const file = parseSection({ schema: configSchema, value: document.value, base: [], report })
-  const profile = readProfile(document, document.value.profile, report)
+  const profile = readProfile(document.value.profile, report)
   if (problems.length > 0 || file === null) throw new ConfigError(path, problems.toSorted(byPlace))
   return deepFreeze(resolve(path, file, profile))
 }
@@ -58,11 +58,7 @@ function byPlace(a: ConfigProblem, b: ConfigProblem): number {
   return a.line - b.line || a.column - b.column
 }
 
-function readProfile(
-  document: ConfigDocument,
-  value: unknown,
-  report: ReturnType<typeof reporter>,
-): MappingSpec['profile'] {
+function readProfile(value: unknown, report: ReturnType<typeof reporter>): MappingSpec['profile'] {
   const profile = new Map<string, readonly Source[]>()
   // That it is missing or no mapping has been said by the schema of the whole.
   if (!isRecord(value)) return profile

@@ -53,7 +53,7 @@ const constant = z.unknown().transform((input, context): Json => {
   return z.NEVER
 })
 
-const sourceShape = {
+const SOURCE_KEYS = {
   column: columnName.optional(),
   const: constant.optional(),
   format: z.preprocess((input) => (Array.isArray(input) ? input : [input]), z.array(choice(FORMATS))).optional(),
@@ -61,7 +61,7 @@ const sourceShape = {
 }
 
 const sourceSchema = z
-  .strictObject(sourceShape, {
+  .strictObject(SOURCE_KEYS, {
     error: ({ code, input }) =>
       code === 'invalid_type'
         ? `expected a column's name or a source such as {column: name}, found ${shapeOf(input)}`
@@ -69,8 +69,10 @@ const sourceSchema = z
   })
   .refine((source) => (source.column === undefined) !== (source.const === undefined), {
     message: 'needs exactly one of column and const',
-    // Also where another key's value is wrong, for all problems are reported at once; but a mistyped key may be the one.
-    when: ({ value }) => isRecord(value) && Object.keys(value).every((key) => key in sourceShape),
+    // Also where another key is wrong, for all problems are reported at once; but not where that is the missing one.
+    when: ({ value, issues }) =>
+      isRecord(value) &&
+      !issues.some(({ code, path }) => code === 'unrecognized_keys' || path?.[0] === 'column' || path?.[0] === 'const'),
   })
 
 /** A column's name stands for a source, a source for a list of one. */
