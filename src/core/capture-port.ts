@@ -49,7 +49,7 @@ export interface CaptureState {
   /** Live rows that a TRUNCATE with this version removes, after `afterKey`, in key order. */
   readTruncated(
     source: string,
-    from: { readonly xid: bigint; readonly lsn: Lsn; readonly afterKey: string; readonly limit: number },
+    from: { readonly xid: bigint; readonly lsn: Lsn; readonly afterKey: string | null; readonly limit: number },
   ): Promise<readonly StoredRow[]>
   /** The table's last TRUNCATE in this era. */
   readTruncateXid(source: string): Promise<bigint | null>

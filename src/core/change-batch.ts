@@ -40,6 +40,11 @@ export class ChangeBatch {
     return this.#rows.values()
   }
 
+  /** The row's newest state here: undefined when the batch does not hold it, null when it was deleted. */
+  latest(table: number, key: string): RawRow | null | undefined {
+    return this.#rows.get(`${table} ${key}`)?.row
+  }
+
   put(table: number, key: string, keyValues: TextRow, row: RawRow | null, version: ChangeVersion): void {
     const id = `${table} ${key}`
     const known = this.#rows.get(id)

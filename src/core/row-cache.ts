@@ -1,8 +1,8 @@
 // The last streamed state of recently changed rows: tells an UPDATE of unmapped columns from a mapped one without asking
 // the database, and knows unchanged TOAST values. An entry is right because every streamed change of its row passes
 // through the same process: it is taken out when a change arrives and put back when that change is stored. Bounded in bytes.
-import { rowSize } from './change-batch.ts'
-import type { TextRow } from './row.ts'
+import { rowSize, sameRow } from './change-batch.ts'
+import type { RawRow, TextRow } from './row.ts'
 
 export class RowCache {
   readonly #rows = new Map<string, TextRow>()
@@ -15,6 +15,11 @@ export class RowCache {
 
   get(id: string): TextRow | undefined {
     return this.#rows.get(id)
+  }
+
+  holds(id: string, row: RawRow): boolean {
+    const known = this.#rows.get(id)
+    return known !== undefined && sameRow(known, row)
   }
 
   set(id: string, row: TextRow): void {

@@ -4,7 +4,10 @@
 /** A TOASTed value that the UPDATE did not touch and that pgoutput therefore did not send. Not NULL, not unknown to be NULL. */
 export const UNCHANGED: unique symbol = Symbol('unchanged')
 
-export type RawValue = string | null | typeof UNCHANGED
+/** A value that this point of the WAL has not in today's shape (the column was added, renamed or retyped since): read the row. */
+export const REREAD: unique symbol = Symbol('reread')
+
+export type RawValue = string | null | typeof UNCHANGED | typeof REREAD
 
 /** One value for each of `Table.wanted`, in that order. */
 export type RawRow = readonly RawValue[]
@@ -12,7 +15,8 @@ export type RawRow = readonly RawValue[]
 export type TextRow = readonly (string | null)[]
 
 export function isComplete(row: RawRow): row is TextRow {
-  return !row.includes(UNCHANGED)
+  for (const value of row) if (typeof value === 'symbol') return false
+  return true
 }
 
 /** How a column's text is read. Derived from the catalogue with domains resolved to their base type. */

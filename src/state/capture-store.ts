@@ -52,12 +52,12 @@ export class CaptureStore implements CaptureState {
 
   async readTruncated(
     source: string,
-    { xid, lsn, afterKey, limit }: { readonly xid: bigint; readonly lsn: Lsn; readonly afterKey: string; readonly limit: number },
+    { xid, lsn, afterKey, limit }: { readonly xid: bigint; readonly lsn: Lsn; readonly afterKey: string | null; readonly limit: number },
   ): Promise<readonly StoredRow[]> {
     const { rows } = await sql<StoredRecord>`
       select key, distinct_id, true as live, part_hash, era, duplicate, change_xid::text, change_lsn::text, read_snapshot::text
       from source_row
-      where source = ${source} and key > ${afterKey} and part is not null
+      where source = ${source} and (${afterKey}::text is null or key > ${afterKey}::text) and part is not null
         and (era <> ${this.era} or ((change_lsn is null or change_lsn <= ${formatLsn(lsn)}::pg_lsn)
           and (read_snapshot is null or not pg_visible_in_snapshot(${xid.toString()}::xid8, read_snapshot))))
       order by key limit ${limit}`.execute(this.#db)

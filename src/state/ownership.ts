@@ -1,6 +1,7 @@
 // Who may write. Owns the checkpoint row: its first creation, the take-over that bumps the epoch, and what `status` reads
 // of it.
 import { sql } from 'kysely'
+import { SuprsyncError } from '../core/error.ts'
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts'
 import { CaptureStore } from './capture-store.ts'
 import type { StateDatabase } from './database.ts'
@@ -60,10 +61,10 @@ export async function createCheckpoint(
 }
 
 /** Makes this process the only one whose captures count, and tells from where it goes on. */
-export async function takeOver(db: StateDatabase): Promise<{ readonly store: CaptureStore; readonly lsn: Lsn }> {
-  const { rows } = await sql<{ era: number; lsn: string; epoch: string }>`
-    update checkpoint set epoch = epoch + 1 returning era, lsn::text, epoch::text`.execute(db)
+export async function takeOver(db: StateDatabase): Promise<{ readonly state: CaptureStore; readonly lsn: Lsn; readonly startXid: bigint }> {
+  const { rows } = await sql<{ era: number; lsn: string; epoch: string; start_xid: string }>`
+    update checkpoint set epoch = epoch + 1 returning era, lsn::text, epoch::text, start_xid::text`.execute(db)
   const row = rows[0]
-  if (!row) throw new Error('no checkpoint to take over')
-  return { store: new CaptureStore(db, { era: row.era, epoch: row.epoch }), lsn: parseLsn(row.lsn) }
+  if (!row) throw new SuprsyncError('checkpoint_missing', 'The state holds no checkpoint; was its schema emptied while we run?')
+  return { state: new CaptureStore(db, { era: row.era, epoch: row.epoch }), lsn: parseLsn(row.lsn), startXid: BigInt(row.start_xid) }
 }

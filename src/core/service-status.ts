@@ -1,0 +1,38 @@
+// What the service is doing, as one value: what readiness and the log are derived from. Pure.
+import type { HostState } from './host-state.ts'
+
+export type CaptureStatus =
+  | { readonly kind: 'starting' }
+  /** Another process owns the work; this one is ready to take over. */
+  | { readonly kind: 'standby' }
+  | { readonly kind: 'streaming' }
+  /** Not capturing: tried again by itself, or (a code that no retry mends) until the operator acts. */
+  | { readonly kind: 'broken'; readonly code: string; readonly message: string }
+
+export interface ServiceStatus {
+  readonly capture: CaptureStatus
+  readonly host: HostState['kind']
+}
+
+export interface Readiness {
+  readonly ready: boolean
+  readonly reasons: readonly { readonly code: string; readonly message: string }[]
+}
+
+export function readinessOf(status: ServiceStatus): Readiness {
+  const reasons: { code: string; message: string }[] = []
+  switch (status.capture.kind) {
+    case 'starting':
+      reasons.push({ code: 'starting', message: 'Capture has not begun yet.' })
+      break
+    case 'broken':
+      reasons.push({ code: status.capture.code, message: status.capture.message })
+      break
+    case 'standby':
+    case 'streaming':
+  }
+  if (status.host === 'unauthorized') {
+    reasons.push({ code: 'api_key_rejected', message: 'SuprSend refuses the API key: nothing is sent until it is right. Changes are still captured.' })
+  }
+  return { ready: reasons.length === 0, reasons }
+}

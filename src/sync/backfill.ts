@@ -1,0 +1,64 @@
+// Reads the whole table in keyset pages while the stream runs. Each page is stored with the run's cursor in one
+// transaction, so a killed run goes on at its last page; a page's row never overwrites a newer streamed one (DESIGN §6).
+import { sleep } from '../core/abort.ts'
+import type { FailPoints } from '../core/fail-points.ts'
+import type { Logger } from '../core/logger.ts'
+import { rowKey, type Table, type TextRow } from '../core/row.ts'
+import type { Page, Pages } from '../core/source-port.ts'
+import type { RowMapper } from './row-mapper.ts'
+import type { StateWriter } from './state-writer.ts'
+
+export interface BackfillOptions {
+  readonly table: Table
+  readonly pages: Pages
+  readonly mapper: RowMapper
+  readonly writer: StateWriter
+  /** Transactions up to this one may be in the WAL before the slot's start and not yet be visible to a page. */
+  readonly startXid: bigint
+  readonly log: Logger
+  readonly failPoints: FailPoints
+  readonly onProgress: (progress: { readonly rowsRead: number; readonly rowsEstimated: number | null; readonly finished: boolean }) => void
+}
+
+export interface BackfillStart {
+  readonly id: string
+  readonly cursor: TextRow | null
+  readonly rowsRead: number
+  readonly rowsEstimated: number | null
+}
+
+const PAGE_ROWS = 1_000
+const VISIBILITY_POLL_MS = 200
+
+/** Runs to the end of the table, or until the signal aborts. @returns whether the end was reached. */
+export async function runBackfill(options: BackfillOptions, start: BackfillStart, signal: AbortSignal): Promise<boolean> {
+  const { table, pages, mapper, writer, failPoints, onProgress } = options
+  let { cursor, rowsRead } = start
+  while (!signal.aborted) {
+    const page = await readVisiblePage(options, () => pages.page(cursor, PAGE_ROWS), signal)
+    if (!page) return false
+    const rows = page.rows.map((row) => ({ key: rowKey(table, row), content: mapper.content(row) }))
+    cursor = page.rows.at(-1)?.slice(0, table.key.length) ?? cursor
+    rowsRead += rows.length
+    const finished = rows.length < PAGE_ROWS
+    await writer.storePage(rows, page.snapshot, { id: start.id, cursor, rowsRead, firstSnapshot: page.snapshot.text, finished })
+    failPoints.hit('in_backfill')
+    onProgress({ rowsRead, rowsEstimated: start.rowsEstimated, finished })
+    if (finished) return true
+  }
+  return false
+}
+
+async function readVisiblePage(
+  { startXid, log }: BackfillOptions,
+  read: () => Promise<Page>,
+  signal: AbortSignal,
+): Promise<Page | null> {
+  for (let waited = false; !signal.aborted; waited = true) {
+    const page = await read()
+    if (page.snapshot.xmin > startXid) return page
+    if (!waited) log.info({ oldest_xid: page.snapshot.xmin.toString() }, 'backfill waits for transactions older than the slot to end')
+    await sleep(VISIBILITY_POLL_MS, signal)
+  }
+  return null
+}

@@ -1,0 +1,57 @@
+// One stretch of capturing: takes over (which fences off whoever captured before), opens the source as it is now, then
+// streams and, where a backfill is owed, pages beside it. Ends with the first error of either; whoever runs it decides
+// when to begin again.
+import type { CaptureState } from '../core/capture-port.ts'
+import type { FailPoints } from '../core/fail-points.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Lsn } from '../core/lsn.ts'
+import type { Mapping } from '../core/mapping.ts'
+import type { Metrics } from '../core/metrics.ts'
+import type { Source } from '../core/source-port.ts'
+import { type BackfillOptions, type BackfillStart, runBackfill } from './backfill.ts'
+import { Capture } from './capture.ts'
+import { RowMapper } from './row-mapper.ts'
+import { StateWriter } from './state-writer.ts'
+
+export interface CapturePorts {
+  /** Makes sure that publication, slot and checkpoint are there and fit together. */
+  prepare(): Promise<void>
+  takeOver(): Promise<{ readonly state: CaptureState; readonly lsn: Lsn; readonly startXid: bigint }>
+  openSource(): Promise<{ readonly source: Source; readonly mapping: Mapping }>
+  owedBackfill(era: number): Promise<BackfillStart | null>
+}
+
+export interface CaptureSessionOptions {
+  readonly ports: CapturePorts
+  readonly metrics: Metrics
+  readonly log: Logger
+  readonly failPoints: FailPoints
+  readonly onPending: () => void
+  readonly onStreaming: () => void
+  readonly onBackfill: BackfillOptions['onProgress']
+}
+
+export async function runCaptureSession(options: CaptureSessionOptions, signal: AbortSignal): Promise<void> {
+  const { ports, metrics, failPoints, log } = options
+  await ports.prepare()
+  const { source, mapping } = await ports.openSource()
+  const { state, lsn, startXid } = await ports.takeOver()
+  const { table, pages } = source
+  const mapper = new RowMapper(mapping, metrics)
+  const writer = new StateWriter({ state, source: `${table.schema}.${table.name}`, metrics, failPoints, onPending: options.onPending })
+  const capture = new Capture({ source, mapper, writer, metrics, log, failPoints, onStreaming: options.onStreaming }, lsn)
+
+  const ended = new AbortController()
+  const either = AbortSignal.any([signal, ended.signal])
+  const owed = await ports.owedBackfill(state.era)
+  const captured = capture.run(either)
+  const backfilled = owed
+    ? runBackfill({ table, pages, mapper, writer, startXid, log, failPoints, onProgress: options.onBackfill }, owed, either)
+    : Promise.resolve(true)
+  try {
+    await Promise.all([captured, backfilled])
+  } finally {
+    ended.abort()
+    await Promise.allSettled([captured, backfilled])
+  }
+}

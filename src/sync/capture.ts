@@ -1,0 +1,248 @@
+// Follows the stream: groups row changes by transaction, stores them together with the checkpoint, and only then confirms
+// (P1). A small transaction shares its commit with others, a huge one is stored in slices, the checkpoint moving with its
+// last. One batch is stored while the next is gathered; both are bounded, and a full one makes the stream wait (P7).
+// Any error ends the stream at once: nothing is confirmed that is not persisted, and a stopping server does not wait for us.
+import { ChangeBatch, type ChangeVersion, fillUnchanged } from '../core/change-batch.ts'
+import { type IdleProgress, shouldPersist } from '../core/checkpoint-policy.ts'
+import { SuprsyncError } from '../core/error.ts'
+import type { FailPoints } from '../core/fail-points.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Lsn } from '../core/lsn.ts'
+import type { Metrics } from '../core/metrics.ts'
+import { isComplete, type RawRow, rowKey, type TextRow } from '../core/row.ts'
+import { RowCache } from '../core/row-cache.ts'
+import { widenXid } from '../core/snapshot.ts'
+import type { ChangeStream, Source } from '../core/source-port.ts'
+import type { RowEvent, StreamEvent } from '../core/stream-event.ts'
+import type { RowMapper } from './row-mapper.ts'
+import type { StateWriter } from './state-writer.ts'
+
+export interface CaptureOptions {
+  readonly source: Source
+  readonly mapper: RowMapper
+  readonly writer: StateWriter
+  readonly metrics: Metrics
+  readonly log: Logger
+  readonly failPoints: FailPoints
+  /** The server has accepted us: changes arrive from now on. */
+  readonly onStreaming: () => void
+}
+
+const MAX_ROWS = 4_000
+const MAX_BYTES = 8 << 20
+const CACHE_BYTES = 16 << 20
+/** At most a hundred commits a second on the state database, which is the application's by default (P5). */
+const LEAST_COMMIT_INTERVAL_MS = 10
+const XID_REFRESH_MS = 60_000
+
+export class Capture {
+  readonly #options: CaptureOptions
+  readonly #cache = new RowCache(CACHE_BYTES)
+  #stream: ChangeStream | null = null
+  #batch = new ChangeBatch()
+  #storing: { readonly batch: ChangeBatch; readonly done: Promise<void> } | null = null
+  #timer: NodeJS.Timeout | null = null
+  #lastStoreAt = Number.NEGATIVE_INFINITY
+  /** The transaction that is being received. */
+  #transaction: ChangeVersion | null = null
+  /** Everything before it was received whole. */
+  #received: Lsn
+  #persisted: Lsn
+  #persistedAt = performance.now()
+  #asked: Lsn | null = null
+  #nearXid = 0n
+  #nearXidAt = Number.NEGATIVE_INFINITY
+
+  constructor(options: CaptureOptions, startLsn: Lsn) {
+    this.#options = options
+    this.#received = startLsn
+    this.#persisted = startLsn
+  }
+
+  /** Runs until the signal aborts (then everything received whole is stored) or something fails, which it throws. */
+  async run(signal: AbortSignal): Promise<void> {
+    await using stream = await this.#options.source.openStream(this.#persisted, signal)
+    this.#stream = stream
+    const stop = () => stream.destroy(new SuprsyncError('aborted', 'Capture was stopped.'))
+    signal.addEventListener('abort', stop)
+    const failed = new AbortController()
+    try {
+      this.#options.metrics.captureActive(true)
+      this.#options.onStreaming()
+      await this.#refreshXid()
+      for (;;) {
+        const events = await stream.take()
+        this.#options.failPoints.hit('after_decode')
+        if (performance.now() - this.#nearXidAt > XID_REFRESH_MS) await this.#refreshXid()
+        for (const event of events) await this.#apply(event, failed.signal)
+        this.#schedule(failed.signal)
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error
+      await this.#drain(failed.signal)
+    } finally {
+      this.#options.metrics.captureActive(false)
+      signal.removeEventListener('abort', stop)
+      if (this.#timer) clearTimeout(this.#timer)
+      failed.abort()
+      await this.#storing?.done.catch(() => undefined) // its error is the one being thrown
+    }
+  }
+
+  async #apply(event: StreamEvent, signal: AbortSignal): Promise<void> {
+    switch (event.kind) {
+      case 'begin':
+        this.#transaction = { xid: widenXid(event.xid, this.#nearXid), commitLsn: event.commitLsn, committedAt: event.committedAt }
+        return
+      case 'commit':
+        this.#transaction = null
+        this.#received = event.endLsn
+        this.#options.metrics.capturedTransactions(1)
+        return
+      case 'keepalive':
+        // Inside a transaction or before what it stands behind is stored it says nothing yet.
+        if (this.#transaction === null && event.lsn > this.#received) this.#received = event.lsn
+        if (event.replyRequested) this.#asked = event.lsn
+        return
+      case 'reshaped':
+        this.#options.log.warn({ columns: event.columns }, 'columns of the table changed; its rows are read again')
+        return
+      case 'truncate':
+        return await this.#truncate(event, signal)
+      case 'insert':
+      case 'update':
+      case 'delete':
+        this.#change(event)
+        if (this.#batch.rowCount >= MAX_ROWS || this.#batch.sizeBytes >= MAX_BYTES) await this.#store(signal)
+    }
+  }
+
+  #change(event: Exclude<RowEvent, { kind: 'truncate' }>): void {
+    const version = this.#version()
+    const { table } = this.#options.source
+    this.#options.metrics.capturedChanges(event.kind, 1)
+    if (event.kind === 'delete') return this.#put(event.key, null, version)
+    if (event.kind === 'update' && event.oldKey) this.#put(event.oldKey, null, version)
+    const key = event.row.slice(0, table.key.length)
+    if (isComplete(key)) this.#put(key, event.row, version)
+  }
+
+  #put(keyValues: TextRow, row: RawRow | null, version: ChangeVersion): void {
+    const { table } = this.#options.source
+    const key = rowKey(table, keyValues)
+    const earlier = this.#batch.latest(table.oid, key)
+    if (earlier === undefined) {
+      // A row is in at most one of the two: it leaves the cache when it enters a batch.
+      const cached = this.#cache.get(key) ?? this.#storing?.batch.latest(table.oid, key)
+      if (row && cached) {
+        const filled = fillUnchanged(row, cached)
+        if (this.#cache.holds(key, filled)) return this.#options.metrics.skippedChanges('unmapped_noop', 1)
+        this.#cache.delete(key)
+        return this.#batch.put(table.oid, key, keyValues, filled, version)
+      }
+      this.#cache.delete(key)
+    }
+    this.#batch.put(table.oid, key, keyValues, row, version)
+  }
+
+  async #truncate(event: Extract<RowEvent, { kind: 'truncate' }>, signal: AbortSignal): Promise<void> {
+    const version = this.#version()
+    const { source, metrics, writer } = this.#options
+    if (!event.tables.includes(source.table.oid)) return
+    await this.#store(signal)
+    await this.#stored()
+    metrics.capturedChanges('truncate', 1)
+    this.#cache.clear()
+    await writer.storeTruncate({ xid: version.xid, lsn: version.commitLsn, committedAt: version.committedAt })
+  }
+
+  #version(): ChangeVersion {
+    if (this.#transaction) return this.#transaction
+    throw new SuprsyncError('protocol_no_transaction', 'The replication stream sent a change outside a transaction.')
+  }
+
+  /** Stores soon what is gathered, unless that is going on already: then its end comes back here. */
+  #schedule(signal: AbortSignal): void {
+    if (this.#storing || this.#timer || signal.aborted || !this.#hasWork()) return
+    const waitMs = this.#lastStoreAt + LEAST_COMMIT_INTERVAL_MS - performance.now()
+    if (waitMs <= 0) return this.#begin(signal)
+    this.#timer = setTimeout(() => {
+      this.#timer = null
+      if (!this.#storing) this.#begin(signal)
+    }, waitMs)
+  }
+
+  #hasWork(): boolean {
+    return this.#batch.rowCount > 0 || this.#asked !== null || shouldPersist(this.#progress(this.#received, false))
+  }
+
+  /** Begins to store the batch as soon as the one before it is stored. */
+  async #store(signal: AbortSignal): Promise<void> {
+    await this.#stored()
+    this.#begin(signal)
+  }
+
+  /** Until nothing is being stored; throws what failed. */
+  async #stored(): Promise<void> {
+    while (this.#storing) await this.#storing.done
+  }
+
+  /** A failure ends the stream, whose `take` then throws it in `run`. */
+  #begin(signal: AbortSignal): void {
+    const batch = this.#batch
+    this.#batch = new ChangeBatch()
+    this.#lastStoreAt = performance.now()
+    const done = this.#storeBatch(batch, this.#received, signal).then(
+      () => {
+        this.#storing = null
+        this.#schedule(signal)
+      },
+      (error: unknown) => {
+        this.#stream?.destroy(error)
+        throw error
+      },
+    )
+    done.catch(() => undefined) // heard through the stream that it destroyed
+    this.#storing = { batch, done }
+  }
+
+  async #storeBatch(batch: ChangeBatch, received: Lsn, signal: AbortSignal): Promise<void> {
+    const { source, mapper, writer, metrics, failPoints } = this.#options
+    const asked = this.#asked
+    this.#asked = null
+    const rows = await mapper.streamed(batch.rows(), source, signal)
+    const lsn = received > this.#persisted ? received : null
+    let persisted = (await writer.storeStreamed(rows, lsn)) && lsn !== null
+    for (const { key, row } of batch.rows()) {
+      const newer = this.#batch.latest(source.table.oid, key) !== undefined
+      if (row && !newer && isComplete(row)) this.#cache.set(key, row)
+    }
+    if (!persisted && shouldPersist(this.#progress(received, asked !== null))) {
+      await writer.advance(received)
+      persisted = true
+    }
+    if (persisted) {
+      failPoints.hit('before_confirm')
+      this.#persisted = received
+      this.#persistedAt = performance.now()
+      metrics.lastCommitLsn(received)
+    }
+    if (persisted || asked !== null) this.#stream?.confirm(this.#persisted)
+  }
+
+  #progress(settled: Lsn, replyRequested: boolean): IdleProgress {
+    return { settled, persisted: this.#persisted, replyRequested, sinceLastWriteMs: performance.now() - this.#persistedAt }
+  }
+
+  /** After a stop: what was received whole is stored, the tail of an unfinished transaction is received again next time. */
+  async #drain(signal: AbortSignal): Promise<void> {
+    await this.#stored()
+    if (this.#transaction === null && this.#batch.rowCount > 0) await this.#storeBatch(this.#batch, this.#received, signal)
+  }
+
+  async #refreshXid(): Promise<void> {
+    this.#nearXid = await this.#options.source.readCurrentXid()
+    this.#nearXidAt = performance.now()
+  }
+}
+

@@ -1,0 +1,203 @@
+// One sender: claims due users, attempts each, records how it ended. Guarantees at most one attempt per user at a time
+// (claims exclude what this sender has in hand; other senders are kept out by the lock session), and that an answer is
+// recorded however long state is away. Claims and records are batched by what has gathered meanwhile, so that neither
+// waits for the other and a single edit waits for nobody.
+import { sleep } from '../core/abort.ts'
+import type { ApiRequest, Outcome } from '../core/api.ts'
+import type { AttemptRecord, Claim, DeliveryState, ProfileSink } from '../core/delivery-port.ts'
+import type { FailPoints } from '../core/fail-points.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Metrics } from '../core/metrics.ts'
+import { outcomeOf } from '../core/outcome.ts'
+import { type AttemptEnd, type AttemptPolicy, attemptUser } from './attempt.ts'
+import type { Gate } from './gate.ts'
+import { Signal } from './signal.ts'
+
+export interface DeliverOptions {
+  readonly owner: string
+  readonly state: DeliveryState
+  readonly sink: ProfileSink
+  readonly gate: Gate
+  readonly policy: AttemptPolicy
+  readonly maxInFlight: number
+  readonly metrics: Metrics
+  readonly log: Logger
+  readonly failPoints: FailPoints
+}
+
+/** Who claims waits for a hint of this process; another process's work is seen after this long. */
+const POLL_MS = 1_000
+const MAX_CLAIM = 500
+/** Due and yet not claimable: stored only in part, or locked by a commit that is on its way. */
+const LEAST_WAIT_MS = 50
+const STATE_RETRY_MS = 1_000
+
+export class Deliver {
+  readonly #options: DeliverOptions
+  readonly #changed = new Signal()
+  readonly #recorded = new Signal()
+  readonly #aborted = new AbortController()
+  /** Users in hand: claimed and not yet recorded. */
+  readonly #users = new Set<string>()
+  #records: AttemptRecord[] = []
+  #unsent: Claim[] = []
+
+  constructor(options: DeliverOptions) {
+    this.#options = options
+  }
+
+  /** Something may be due now. */
+  wake(): void {
+    this.#changed.notify()
+  }
+
+  get inHand(): number {
+    return this.#users.size
+  }
+
+  /**
+   * Until `stop` aborts: then claims nothing more and ends when everything in hand is recorded. `destroy` aborts the
+   * requests too; what they did is unclear and is recorded so, or found so by the next sender.
+   */
+  async run(stop: AbortSignal, destroy: AbortSignal): Promise<void> {
+    const onStop = () => {
+      this.#options.gate.close()
+      this.#changed.notify()
+    }
+    const onDestroy = () => {
+      onStop()
+      this.#aborted.abort()
+      this.#recorded.notify()
+    }
+    stop.addEventListener('abort', onStop)
+    destroy.addEventListener('abort', onDestroy)
+    if (stop.aborted || destroy.aborted) onDestroy()
+    const recorder = this.#recordAll(stop, destroy)
+    try {
+      while (!stop.aborted && !destroy.aborted) await this.#claimSome(stop)
+    } finally {
+      this.#recorded.notify()
+      await recorder
+      stop.removeEventListener('abort', onStop)
+      destroy.removeEventListener('abort', onDestroy)
+    }
+  }
+
+  async #claimSome(stop: AbortSignal): Promise<void> {
+    const { gate, maxInFlight } = this.#options
+    const open = gate.host.kind === 'open'
+    // Enough in hand that a sender never waits for a claim; while the host is not open, the one that is the probe.
+    const most = open ? maxInFlight * 2 : 1
+    const room = Math.min(MAX_CLAIM, most - this.#users.size)
+    const seen = this.#changed.count
+    if (room <= 0 || (open && this.#users.size > maxInFlight * 1.5)) return await this.#changed.after(seen, POLL_MS)
+    if (!open && gate.waitMs > 0) return await this.#changed.after(seen, Math.min(gate.waitMs, POLL_MS))
+    try {
+      const claims = await this.#claim(room)
+      for (const claim of claims) void this.#deliver(claim)
+      if (claims.length === room) return
+      if (claims.length > 0) return await this.#changed.after(seen, LEAST_WAIT_MS)
+      const dueMs = await this.#options.state.nextDueInMs(this.#options.owner)
+      await this.#changed.after(seen, dueMs === null ? POLL_MS : Math.min(Math.max(dueMs, LEAST_WAIT_MS), POLL_MS))
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'claiming failed; trying again')
+      await sleep(STATE_RETRY_MS, stop)
+    }
+  }
+
+  async #claim(limit: number): Promise<readonly Claim[]> {
+    const { state, owner } = this.#options
+    const live = await state.claim({ owner, limit, lane: 0 })
+    for (const claim of live) this.#users.add(claim.distinctId)
+    if (live.length >= limit) return live
+    const rest = await state.claim({ owner, limit: limit - live.length, lane: 1 })
+    for (const claim of rest) this.#users.add(claim.distinctId)
+    return [...live, ...rest]
+  }
+
+  /** Never rejects: whatever happens becomes a record. */
+  async #deliver(claim: Claim): Promise<void> {
+    const end = await attemptUser(claim, this.#options.policy, (distinctId, request) => this.#send(distinctId, request))
+    this.#observe(claim, end)
+    if (end.kind === 'unsent') this.#unsent.push(claim)
+    else this.#records.push(end.record)
+    this.#recorded.notify()
+  }
+
+  async #send(distinctId: string, request: ApiRequest): Promise<Outcome | null> {
+    const { gate, sink, metrics, failPoints } = this.#options
+    if (!(await gate.enter())) return null
+    const startedAt = performance.now()
+    const answer = await sink.send(distinctId, request, this.#aborted.signal)
+    failPoints.hit('after_answer')
+    metrics.apiRequest(request.kind, answer.kind === 'answered' ? answer.status : answer.kind, performance.now() - startedAt)
+    const outcome = outcomeOf(request.kind, answer)
+    gate.leave(outcome)
+    return outcome
+  }
+
+  #observe(claim: Claim, end: AttemptEnd): void {
+    const { metrics, log } = this.#options
+    const user = { distinct_id: claim.distinctId }
+    switch (end.kind) {
+      case 'accepted':
+        if (end.sent) metrics.accepted(Date.now() - claim.pendingSince)
+        if (end.drifted) {
+          metrics.drift()
+          log.warn(user, 'suprsend keeps this profile in another form than it was sent')
+        }
+        log.debug({ ...user, sent: end.sent }, 'profile accepted')
+        return
+      case 'failed':
+        this.#observeFailure(claim, end.outcome)
+        return
+      case 'unsent':
+        return
+    }
+  }
+
+  #observeFailure(claim: Claim, outcome: Outcome): void {
+    const { log } = this.#options
+    if (outcome.kind === 'rejected') log.warn({ distinct_id: claim.distinctId, ...outcome.failure }, 'suprsend rejects a profile; set aside')
+    else if (outcome.kind === 'retry') log.debug({ distinct_id: claim.distinctId, ...outcome.failure }, 'attempt failed; will be retried')
+  }
+
+  async #recordAll(stop: AbortSignal, destroy: AbortSignal): Promise<void> {
+    for (;;) {
+      const seen = this.#recorded.count
+      if (this.#records.length === 0 && this.#unsent.length === 0) {
+        const ending = stop.aborted || destroy.aborted
+        if (ending && this.#users.size === 0) return
+        await this.#recorded.after(seen, POLL_MS)
+        continue
+      }
+      const records = this.#records
+      const unsent = this.#unsent
+      this.#records = []
+      this.#unsent = []
+      if (!(await this.#recordSome(records, unsent, destroy))) return
+    }
+  }
+
+  /** @returns false when it had to be given up: state is away and we must go. The next sender finds these unclear. */
+  async #recordSome(records: readonly AttemptRecord[], unsent: readonly Claim[], destroy: AbortSignal): Promise<boolean> {
+    const { state, owner, log } = this.#options
+    for (;;) {
+      try {
+        if (records.length > 0) {
+          const lost = await state.record(owner, records)
+          if (lost.length > 0) log.warn({ users: lost.length }, 'users were taken over before their answer was recorded')
+        }
+        await state.release(owner, unsent)
+        for (const { claim } of records) this.#users.delete(claim.distinctId)
+        for (const claim of unsent) this.#users.delete(claim.distinctId)
+        this.#changed.notify()
+        return true
+      } catch (error) {
+        if (destroy.aborted) return false
+        log.warn({ err: error, users: records.length }, 'recording failed; trying again')
+        await sleep(STATE_RETRY_MS, destroy)
+      }
+    }
+  }
+}

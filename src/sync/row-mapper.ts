@@ -1,0 +1,63 @@
+// From batched row changes to what they contribute: maps complete rows, reads those again whose unchanged TOAST value (or
+// reshaped column) the stream did not carry. Such a reading is a page: it counts with its snapshot, and only once that
+// snapshot sees the change (a commit is streamed before other sessions see it).
+import { sleep } from '../core/abort.ts'
+import type { BatchedRow } from '../core/change-batch.ts'
+import type { Mapping } from '../core/mapping.ts'
+import type { Metrics } from '../core/metrics.ts'
+import { isComplete, rowKey, type Table, type TextRow } from '../core/row.ts'
+import { type Snapshot, sees } from '../core/snapshot.ts'
+import type { Pages } from '../core/source-port.ts'
+import { ABSENT, partHash, type RowContent, type StreamedRow } from '../core/source-row.ts'
+
+export class RowMapper {
+  readonly #mapping: Mapping
+  readonly #metrics: Metrics
+
+  constructor(mapping: Mapping, metrics: Metrics) {
+    this.#mapping = mapping
+    this.#metrics = metrics
+  }
+
+  content(row: TextRow): RowContent {
+    const mapped = this.#mapping.map(row)
+    for (const reason of mapped.reasons) this.#metrics.valueLeftOut(reason.key, reason.code)
+    if (mapped.kind === 'absent') return { ...ABSENT, distinctId: mapped.distinctId, reasons: mapped.reasons }
+    return { distinctId: mapped.distinctId, part: mapped.profile, partHash: partHash(mapped.profile, mapped.reasons), reasons: mapped.reasons }
+  }
+
+  async streamed(batch: Iterable<BatchedRow>, source: { readonly table: Table; readonly pages: Pages }, signal: AbortSignal): Promise<readonly StreamedRow[]> {
+    const rows: StreamedRow[] = []
+    const incomplete: BatchedRow[] = []
+    for (const batched of batch) {
+      if (batched.row !== null && !isComplete(batched.row)) incomplete.push(batched)
+      else rows.push(this.#streamed(batched, batched.row, null))
+    }
+    for (let left = incomplete; left.length > 0 && !signal.aborted; ) {
+      const page = await source.pages.rows(left.map((batched) => batched.keyValues))
+      const found = new Map(page.rows.map((row) => [rowKey(source.table, row), row]))
+      const unseen: BatchedRow[] = []
+      for (const batched of left) {
+        if (sees(page.snapshot, batched.version.xid)) rows.push(this.#streamed(batched, found.get(batched.key) ?? null, page.snapshot))
+        else unseen.push(batched)
+      }
+      left = unseen
+      if (left.length > 0) await sleep(20, signal)
+    }
+    signal.throwIfAborted()
+    return rows
+  }
+
+  #streamed(batched: BatchedRow, row: TextRow | null, readSnapshot: Snapshot | null): StreamedRow {
+    return {
+      key: batched.key,
+      content: row === null ? ABSENT : this.content(row),
+      xid: batched.version.xid,
+      commitLsn: batched.version.commitLsn,
+      firstCommittedAt: batched.firstCommittedAt,
+      lastCommittedAt: batched.version.committedAt,
+      varied: batched.varied,
+      readSnapshot,
+    }
+  }
+}

@@ -1,0 +1,139 @@
+// The one road into state for both capture and backfill: reads what is stored, lets core judge who is newer, merges the
+// users that are touched, and commits everything in one transaction. One write at a time, so that what was read is still
+// so when it is written; another process is kept out by the fence in the commit.
+import type { BackfillProgress, CaptureState, RowWrite, StateCommit } from '../core/capture-port.ts'
+import type { FailPoints } from '../core/fail-points.ts'
+import { type Lsn, NO_LSN } from '../core/lsn.ts'
+import type { Metrics } from '../core/metrics.ts'
+import { mergeUsers } from '../core/profile-merge.ts'
+import { liveRows, pagedWrite, streamedWrite, TouchedUsers } from '../core/row-writes.ts'
+import type { Snapshot } from '../core/snapshot.ts'
+import { ABSENT, judgePaged, judgeStreamed, type PagedRow, type StoredRow, type StreamedRow, type StreamVerdict } from '../core/source-row.ts'
+
+export interface StateWriterOptions {
+  readonly state: CaptureState
+  readonly source: string
+  readonly metrics: Metrics
+  readonly failPoints: FailPoints
+  /** Called after each commit that may have made users pending. */
+  readonly onPending: () => void
+}
+
+const NOTHING: Omit<StateCommit, 'lane'> = { rows: [], seen: null, profiles: [], marks: [], lsn: null, truncate: null, backfill: null }
+const TRUNCATE_SLICE = 2_000
+
+export class StateWriter {
+  readonly #options: StateWriterOptions
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(options: StateWriterOptions) {
+    this.#options = options
+  }
+
+  /** @returns false when nothing needed to be written: then the checkpoint has not moved either. */
+  storeStreamed(rows: readonly StreamedRow[], lsn: Lsn | null): Promise<boolean> {
+    return this.#inTurn(async () => {
+      const { state, source, metrics } = this.#options
+      if (rows.length === 0) return false
+      const stored = await state.readRows(source, rows.map((row) => row.key))
+      const skipped: Record<Exclude<StreamVerdict, 'write'>, number> = { noop: 0, replay: 0, older: 0 }
+      const touched = new TouchedUsers()
+      const writes: RowWrite[] = []
+      for (const row of rows) {
+        const known = stored.get(row.key)
+        const verdict = judgeStreamed(known, row, state.era)
+        if (verdict !== 'write') {
+          skipped[verdict] += 1
+          continue
+        }
+        writes.push(streamedWrite(row, known, state.era))
+        touched.add(known, row.content, { changeLsn: row.commitLsn, firstChangedAt: row.firstCommittedAt, lastChangedAt: row.lastCommittedAt })
+      }
+      if (skipped.noop > 0) metrics.skippedChanges('unmapped_noop', skipped.noop)
+      if (skipped.replay > 0) metrics.skippedChanges('replay', skipped.replay)
+      if (skipped.older > 0) metrics.skippedChanges('older', skipped.older)
+      if (writes.length === 0) return false
+      await this.#commit(writes, stored, touched, { ...NOTHING, lane: 0, lsn })
+      return true
+    })
+  }
+
+  storePage(rows: readonly PagedRow[], snapshot: Snapshot, backfill: BackfillProgress): Promise<void> {
+    return this.#inTurn(async () => {
+      const { state, source, metrics } = this.#options
+      const stored = await state.readRows(source, rows.map((row) => row.key))
+      const page = { snapshot, era: state.era, truncateXid: await state.readTruncateXid(source) }
+      const touched = new TouchedUsers()
+      const writes: RowWrite[] = []
+      const seen: string[] = []
+      const now = Date.now()
+      for (const row of rows) {
+        const known = stored.get(row.key)
+        const verdict = judgePaged(known, row, page)
+        if (verdict === 'seen') seen.push(row.key)
+        if (verdict !== 'write') continue
+        writes.push(pagedWrite(row, known, page))
+        touched.add(known, row.content, { changeLsn: NO_LSN, firstChangedAt: now, lastChangedAt: now })
+      }
+      const seenRows = seen.length === 0 ? null : { keys: seen, snapshot }
+      await this.#commit(writes, stored, touched, { ...NOTHING, lane: 1, seen: seenRows, backfill })
+      metrics.backfillRows(rows.length)
+    })
+  }
+
+  /** Tombstones for every row that the TRUNCATE removed, in slices; the checkpoint does not move. */
+  storeTruncate(version: { readonly xid: bigint; readonly lsn: Lsn; readonly committedAt: number }): Promise<void> {
+    return this.#inTurn(async () => {
+      const { state, source } = this.#options
+      const touch = { changeLsn: version.lsn, firstChangedAt: version.committedAt, lastChangedAt: version.committedAt }
+      let truncate: StateCommit['truncate'] = { xid: version.xid, lsn: version.lsn }
+      let afterKey: string | null = null
+      for (;;) {
+        const rows = await state.readTruncated(source, { ...version, afterKey, limit: TRUNCATE_SLICE })
+        if (rows.length === 0 && truncate === null) return
+        const stored = new Map(rows.map((row) => [row.key, row]))
+        const touched = new TouchedUsers()
+        const writes = rows.map((row): RowWrite => {
+          touched.add(row, ABSENT, touch)
+          const readSnapshot = row.era === state.era ? row.readSnapshot : null
+          return { key: row.key, content: { ...ABSENT, distinctId: row.distinctId }, version: { changeXid: version.xid, changeLsn: version.lsn, readSnapshot } }
+        })
+        await this.#commit(writes, stored, touched, { ...NOTHING, lane: 0, truncate })
+        truncate = null
+        afterKey = rows.at(-1)?.key ?? null
+        if (rows.length < TRUNCATE_SLICE) return
+      }
+    })
+  }
+
+  /** Moves the checkpoint although nothing mapped happened. */
+  advance(lsn: Lsn): Promise<void> {
+    return this.#inTurn(() => this.#options.state.advance(lsn))
+  }
+
+  async #commit(
+    rows: readonly RowWrite[],
+    stored: ReadonlyMap<string, StoredRow>,
+    touched: TouchedUsers,
+    base: StateCommit,
+  ): Promise<void> {
+    const { state, source, metrics, failPoints, onPending } = this.#options
+    const ids = touched.ids
+    const others = ids.length === 0 ? [] : await state.readLiveRows(source, ids, rows.map((row) => row.key))
+    const { profiles, marks } = mergeUsers(ids, [...liveRows(rows, stored), ...others])
+    const startedAt = performance.now()
+    await state.commit(
+      source,
+      { ...base, rows, marks, profiles: profiles.map((profile) => ({ ...profile, ...touched.of(profile.distinctId) })) },
+      () => failPoints.hit('in_state_transaction'),
+    )
+    metrics.stateCommit(performance.now() - startedAt)
+    if (profiles.length > 0) onPending()
+  }
+
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(task)
+    this.#turn = result.catch(() => undefined) // the caller gets the error; the next turn is not its business
+    return result
+  }
+}
