@@ -169,7 +169,7 @@ interface StorageRow {
   readonly deferrableKey: boolean
 }
 
-// pg_partition_tree gives a plain table as its own only leaf, and nothing for a view.
+// pg_partition_tree gives nothing for what has to do with no partition: that holds its rows itself.
 const STORAGES = `
 SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind, c.relpersistence = 'u' AS unlogged,
        c.relreplident::text AS identity,
@@ -183,10 +183,10 @@ SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS ki
              ORDER BY a.attnum) AS "identityColumns",
        EXISTS (SELECT FROM pg_catalog.pg_index i
                WHERE i.indrelid = c.oid AND i.indisprimary AND NOT i.indimmediate) AS "deferrableKey"
-FROM pg_catalog.pg_partition_tree($1) tree
+FROM (SELECT $1::oid AS relid UNION SELECT relid FROM pg_catalog.pg_partition_tree($1::oid) WHERE isleaf) tree
 JOIN pg_catalog.pg_class c ON c.oid = tree.relid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE tree.isleaf AND c.relkind <> 'p'
+WHERE c.relkind <> 'p'
 ORDER BY 1, 2`
 
 const TABLE_NAMES = `
