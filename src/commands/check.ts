@@ -1,0 +1,33 @@
+// `suprsync check`: every precondition of `run`, and the SQL that mends what is missing. Changes nothing anywhere. Exits
+// with 3 when something stands against starting; warnings alone pass.
+import { readFile } from 'node:fs/promises'
+import { Command } from 'commander'
+import { loadConfig } from '../config/load.ts'
+import { hasErrors } from '../core/finding.ts'
+import { configOption } from './config-option.ts'
+import { EXIT } from './exit-code.ts'
+import { formatFindings } from './finding-text.ts'
+import { printJson, printLine } from './output.ts'
+import { checkApi, checkDatabases } from './preflight.ts'
+
+/** Longer than any single time-out within the checks: only a host that swallows every packet gets here. */
+const DEADLINE_MS = 60_000
+
+export function checkCommand(): Command {
+  return new Command('check')
+    .description('verify every precondition and print the SQL that mends what is missing')
+    .addOption(configOption())
+    .option('--json', 'print the findings as JSON')
+    .action(async ({ config: path, json }: { readonly config: string; readonly json?: true }) => {
+      const config = await loadConfig({ path, env: process.env, readFile: (file) => readFile(file, 'utf8') })
+      const [databases, api] = await Promise.all([
+        checkDatabases(config),
+        checkApi(config, AbortSignal.timeout(DEADLINE_MS)),
+      ])
+      const findings = [...databases, ...api]
+      const failed = hasErrors(findings)
+      if (json) printJson({ ok: !failed, findings })
+      else printLine(formatFindings(findings, { terminal: process.stdout.isTTY === true }))
+      if (failed) process.exitCode = EXIT.problems
+    })
+}
