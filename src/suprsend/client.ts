@@ -1,7 +1,7 @@
 // The HTTP client of SuprSend's user API, and the only importer of undici. One request in, one Answer out: no retries, no
 // redirects, no conclusions. Guarantees: `send` does not reject for what networks do; no connection carries two requests at
-// once; bodies and credentials appear in no error. Uses `dispatch`, which spares undici's per-request streams and promises:
-// 1.3 times the requests per second of `request`, and it tells exactly whether anything was written.
+// once; bodies and credentials appear in no error. Uses `dispatch`, which spares undici's stream per
+// response and tells exactly whether anything was written.
 import { type Dispatcher, Pool } from 'undici'
 import type { Answer, ApiRequest } from '../core/api.ts'
 import { SuprsyncError } from '../core/error.ts'

@@ -113,3 +113,21 @@ test('a cleared user keeps nothing of ours', () => {
     { $unset: ['name'] },
   ])
 })
+
+test('one token under another provider is the old value', () => {
+  const token = (provider: string) => ({ value: 't1', $id_provider: provider })
+  const user = remote({ $androidpush: [entry('t1', { id_provider: 'xiaomi' }), entry('t2', { id_provider: 'fcm' })] })
+  const target = profile({ $androidpush: [token('fcm'), 't2'] })
+  expect(repairPlan(user, target, [profile({ $androidpush: [token('xiaomi')] })])).toEqual([
+    { $remove: { $androidpush: 't1', $id_provider: 'xiaomi' } },
+    { $append: { $androidpush: 't1', $id_provider: 'fcm' } },
+  ])
+})
+
+test('removing one spelling puts the wanted one back after it', () => {
+  const user = remote({ $email: [entry('Bob@x.io'), entry('bob@x.io')] })
+  expect(repairPlan(user, profile({ $email: ['bob@x.io'] }), [profile({ $email: ['Bob@x.io'] })])).toEqual([
+    { $remove: { $email: 'Bob@x.io' } },
+    { $append: { $email: 'bob@x.io' } },
+  ])
+})

@@ -75,6 +75,14 @@ describe('what is sent', () => {
     ])
   })
 
+  test('also where the removal follows a post', () => {
+    const unclear = [profile({ $email: ['Bob@x.io'] })]
+    expect(requests({ unclear, desired: profile({ $email: ['bob@x.io'] }) })[1]).toEqual({
+      kind: 'edit',
+      operations: [{ $remove: { $email: 'Bob@x.io' } }, { $append: { $email: 'bob@x.io' } }],
+    })
+  })
+
   test('push tokens go with their provider as a sibling, and what POST cannot say follows it as a patch', () => {
     const desired = profile({ $androidpush: ['t1', { value: 't2', $id_provider: 'xiaomi' }] })
     const append = { $append: { $androidpush: 't2', $id_provider: 'xiaomi' } }
@@ -366,7 +374,10 @@ test('whatever was applied of what was tried, the plan leaves exactly what is de
           }
           world.carryOut(target, answered, applied)
         }
+        const existed = world.user !== null
         world.carryOut(desired, Number.POSITIVE_INFINITY, true)
+        // Clearing a user who was never created, or keeping one, creates nobody.
+        if (desired === null && !existed && !vanished) expect(world.user).toBeNull()
 
         const held = world.user === null ? null : facts(comparable(world.user))
         const own = held?.filter((fact) => !theirs.includes(fact)) ?? null
