@@ -45,7 +45,11 @@ export interface CaptureState {
   readonly era: number
   readRows(source: string, keys: readonly string[]): Promise<ReadonlyMap<string, StoredRow>>
   /** Live rows that hold one of the ids, without those of `exceptKeys` (they are being written). */
-  readLiveRows(source: string, distinctIds: readonly string[], exceptKeys: readonly string[]): Promise<readonly LiveRow[]>
+  readLiveRows(
+    source: string,
+    distinctIds: readonly string[],
+    exceptKeys: readonly string[],
+  ): Promise<readonly LiveRow[]>
   /** Live rows that a TRUNCATE with this version removes, after `afterKey`, in key order. */
   readTruncated(
     source: string,

@@ -50,7 +50,16 @@ export class ChangeBatch {
     const known = this.#rows.get(id)
     this.#changes += 1
     if (!known) {
-      this.#rows.set(id, { table, key, keyValues, row, version, firstCommittedAt: version.committedAt, varied: false, changes: 1 })
+      this.#rows.set(id, {
+        table,
+        key,
+        keyValues,
+        row,
+        version,
+        firstCommittedAt: version.committedAt,
+        varied: false,
+        changes: 1,
+      })
       this.#sizeBytes += 200 + key.length * 2 + rowSize(row)
       return
     }

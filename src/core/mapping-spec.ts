@@ -12,7 +12,10 @@ export interface Source {
   /** In the order they are applied. The key's own format (email for `$email`, …) comes last and is already in the list. */
   readonly formats: readonly Format[]
   /** Country for national phone numbers: ISO 3166-1 alpha-2, fixed or read from a column. */
-  readonly region: { readonly kind: 'const'; readonly value: string } | { readonly kind: 'column'; readonly column: string } | null
+  readonly region:
+    | { readonly kind: 'const'; readonly value: string }
+    | { readonly kind: 'column'; readonly column: string }
+    | null
 }
 
 export interface MappingSpec {

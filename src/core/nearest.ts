@@ -4,8 +4,8 @@
 export function nearest(name: string, known: Iterable<string>): string | null {
   const wanted = name.toLowerCase()
   let best: string | null = null
-  // A third of the letters may be wrong, at least two: `emial` finds `email`, `x` does not find `id`.
-  let bestDistance = Math.max(2, Math.floor(wanted.length / 3)) + 1
+  // A third of the letters may be wrong, and two in five for a swapped pair: `emial` finds `email`, `nope` not `type`.
+  let bestDistance = (wanted.length < 5 ? 1 : Math.max(2, Math.floor(wanted.length / 3))) + 1
   for (const candidate of known) {
     const distance = editDistance(wanted, candidate.toLowerCase(), bestDistance)
     if (distance < bestDistance && distance < Math.max(wanted.length, candidate.length)) {

@@ -21,7 +21,11 @@ export function streamedWrite(row: StreamedRow, stored: StoredRow | undefined, e
   }
 }
 
-export function pagedWrite(row: PagedRow, stored: StoredRow | undefined, page: { snapshot: Snapshot; era: number }): RowWrite {
+export function pagedWrite(
+  row: PagedRow,
+  stored: StoredRow | undefined,
+  page: { snapshot: Snapshot; era: number },
+): RowWrite {
   const same = stored?.era === page.era ? stored : undefined
   return {
     key: row.key,
@@ -72,6 +76,14 @@ export function liveRows(writes: readonly RowWrite[], stored: ReadonlyMap<string
   return writes.flatMap(({ key, content }) =>
     content.part === null || content.distinctId === null
       ? []
-      : [{ key, distinctId: content.distinctId, part: content.part, reasons: content.reasons, duplicate: stored.get(key)?.duplicate ?? false }],
+      : [
+          {
+            key,
+            distinctId: content.distinctId,
+            part: content.part,
+            reasons: content.reasons,
+            duplicate: stored.get(key)?.duplicate ?? false,
+          },
+        ],
   )
 }

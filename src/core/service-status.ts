@@ -32,7 +32,10 @@ export function readinessOf(status: ServiceStatus): Readiness {
     case 'streaming':
   }
   if (status.host === 'unauthorized') {
-    reasons.push({ code: 'api_key_rejected', message: 'SuprSend refuses the API key: nothing is sent until it is right. Changes are still captured.' })
+    reasons.push({
+      code: 'api_key_rejected',
+      message: 'SuprSend refuses the API key: nothing is sent until it is right. Changes are still captured.',
+    })
   }
   return { ready: reasons.length === 0, reasons }
 }

@@ -1,8 +1,9 @@
 // Rows of the source as state knows them, and the one decision whether a report about a row (from the stream or from a
 // page) is newer than what is stored (DESIGN §6). Invariants: a change that a stored page saw is never applied over it; a
 // page that does not see the stored change, or the table's last TRUNCATE, is never applied over it.
+
+import { canonical, digest, type JsonObject } from './json.ts'
 import type { Lsn } from './lsn.ts'
-import { digest, canonical, type JsonObject } from './json.ts'
 import { type Profile, profileHash, type Reason } from './profile.ts'
 import { isOlder, type Snapshot, sees } from './snapshot.ts'
 

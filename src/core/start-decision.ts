@@ -48,28 +48,47 @@ const START_OVER =
 export function decideStart(slot: string, checkpoint: KnownCheckpoint | null, server: FoundServer): StartDecision {
   const found = server.slot
   if (found && (found.plugin !== 'pgoutput' || found.database !== server.database)) {
-    return stop('slot_foreign', `The replication slot ${slot} belongs to another plugin or database; choose another name as source.slot.`)
+    return stop(
+      'slot_foreign',
+      `The replication slot ${slot} belongs to another plugin or database; choose another name as source.slot.`,
+    )
   }
   if (checkpoint === null) {
     if (found === null) return { kind: 'create_slot' }
     if (found.lost || found.confirmedFlushLsn === null) {
-      return stop('slot_lost', `The replication slot ${slot} has lost WAL; drop it: SELECT pg_drop_replication_slot('${slot}').`)
+      return stop(
+        'slot_lost',
+        `The replication slot ${slot} has lost WAL; drop it: SELECT pg_drop_replication_slot('${slot}').`,
+      )
     }
     return { kind: 'adopt_slot', lsn: found.confirmedFlushLsn }
   }
   if (checkpoint.systemIdentifier !== server.systemIdentifier) {
-    return stop('server_replaced', `This is another PostgreSQL cluster than the one the state belongs to. ${START_OVER}`)
+    return stop(
+      'server_replaced',
+      `This is another PostgreSQL cluster than the one the state belongs to. ${START_OVER}`,
+    )
   }
   if (checkpoint.slot !== slot) {
-    return stop('slot_renamed', `The state belongs to the slot ${checkpoint.slot}, the configuration names ${slot}; put the former name into source.slot.`)
+    return stop(
+      'slot_renamed',
+      `The state belongs to the slot ${checkpoint.slot}, the configuration names ${slot}; put the former name into source.slot.`,
+    )
   }
   if (found === null) return stop('slot_missing', `The replication slot ${slot} is gone. ${START_OVER}`)
-  if (found.lost || found.confirmedFlushLsn === null) return stop('slot_lost', `The server has invalidated the replication slot ${slot}. ${START_OVER}`)
+  if (found.lost || found.confirmedFlushLsn === null)
+    return stop('slot_lost', `The server has invalidated the replication slot ${slot}. ${START_OVER}`)
   if (found.confirmedFlushLsn > checkpoint.lsn) {
-    return stop('slot_ahead', `The replication slot ${slot} stands ahead of the checkpoint: it was recreated or advanced by somebody else. ${START_OVER}`)
+    return stop(
+      'slot_ahead',
+      `The replication slot ${slot} stands ahead of the checkpoint: it was recreated or advanced by somebody else. ${START_OVER}`,
+    )
   }
   if (checkpoint.timeline !== server.timeline) {
-    return stop('timeline_changed', `The server was promoted or restored since the checkpoint (timeline ${checkpoint.timeline}, now ${server.timeline}). ${START_OVER}`)
+    return stop(
+      'timeline_changed',
+      `The server was promoted or restored since the checkpoint (timeline ${checkpoint.timeline}, now ${server.timeline}). ${START_OVER}`,
+    )
   }
   return { kind: 'go_on' }
 }

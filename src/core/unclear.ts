@@ -33,7 +33,8 @@ function unite(a: Profile, b: Profile): Profile {
   const channels: { [key in ChannelKey]?: readonly ChannelValue[] } = { ...a.channels }
   for (const key of CHANNEL_KEYS) {
     const values = new Map<string, ChannelValue>()
-    for (const value of [...(a.channels[key] ?? []), ...(b.channels[key] ?? [])]) values.set(canonical(value as Json), value)
+    for (const value of [...(a.channels[key] ?? []), ...(b.channels[key] ?? [])])
+      values.set(canonical(value as Json), value)
     if (values.size > 0) channels[key] = [...values.values()]
   }
   return { channels, properties: { ...a.properties, ...b.properties } }

@@ -4,7 +4,7 @@
 // https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html
 import { SuprsyncError } from '../core/error.ts'
 import { lsnFromParts } from '../core/lsn.ts'
-import { isComplete, type RawRow, type RawValue, type Table, type TextRow, UNCHANGED } from '../core/row.ts'
+import { isComplete, type RawRow, type RawValue, REREAD, type Table, type TextRow, UNCHANGED } from '../core/row.ts'
 import type { StreamEvent } from '../core/stream-event.ts'
 
 /** Microseconds between 1970 and 2000, where PostgreSQL's clock starts. */
@@ -136,7 +136,7 @@ export class PgoutputDecoder {
   }
 
   #tuple({ table, places }: Relation): RawRow {
-    const row: RawValue[] = new Array(table.wanted.length).fill(UNCHANGED)
+    const row: RawValue[] = new Array(table.wanted.length).fill(REREAD)
     const count = this.#int16()
     for (let index = 0; index < count; index += 1) {
       const place = places[index] ?? -1
@@ -148,10 +148,16 @@ export class PgoutputDecoder {
         if (place >= 0) row[place] = this.#buffer.toString('utf8', from, this.#at)
       } else if (kind === 0x6e) {
         if (place >= 0) row[place] = null
-      } else if (kind !== 0x75) {
-        throw new SuprsyncError('protocol_unknown_value', 'The replication stream sent a value in a form we did not ask for.', {
-          details: { kind },
-        })
+      } else if (kind === 0x75) {
+        if (place >= 0) row[place] = UNCHANGED
+      } else {
+        throw new SuprsyncError(
+          'protocol_unknown_value',
+          'The replication stream sent a value in a form we did not ask for.',
+          {
+            details: { kind },
+          },
+        )
       }
     }
     return row
@@ -195,7 +201,11 @@ export class PgoutputDecoder {
 function keyOf(table: Table, row: RawRow): TextRow {
   const key = row.slice(0, table.key.length)
   if (isComplete(key) && !key.includes(null)) return key
-  throw new SuprsyncError('protocol_key_missing', `A change of ${table.schema}.${table.name} does not name its row: the replica identity no longer covers the primary key.`, {
-    details: { table: `${table.schema}.${table.name}` },
-  })
+  throw new SuprsyncError(
+    'protocol_key_missing',
+    `A change of ${table.schema}.${table.name} does not name its row: the replica identity no longer covers the primary key.`,
+    {
+      details: { table: `${table.schema}.${table.name}` },
+    },
+  )
 }

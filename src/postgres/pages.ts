@@ -44,7 +44,10 @@ export class PageReader implements Pages {
 
   /** An estimate from the planner's statistics; null when the table was never analysed. */
   async estimateRows(): Promise<number | null> {
-    const { rows } = await this.#pool.query<{ estimate: number }>('select reltuples::float8 as estimate from pg_class where oid = $1', [this.#table.oid])
+    const { rows } = await this.#pool.query<{ estimate: number }>(
+      'select reltuples::float8 as estimate from pg_class where oid = $1',
+      [this.#table.oid],
+    )
     const estimate = rows[0]?.estimate ?? -1
     return estimate < 0 ? null : estimate
   }
@@ -53,10 +56,18 @@ export class PageReader implements Pages {
     const columns = this.#table.wanted.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ')
     const text = `select s.snapshot, s.standby, p.* from (select pg_current_snapshot() as snapshot, pg_is_in_recovery() as standby) s
       left join lateral (select ${columns} from ${quoteTable(this.#table)} t ${tail}) p on true`
-    const { rows } = await this.#pool.query<(string | null)[]>({ text, values: [...values], rowMode: 'array', types: RAW })
+    const { rows } = await this.#pool.query<(string | null)[]>({
+      text,
+      values: [...values],
+      rowMode: 'array',
+      types: RAW,
+    })
     const first = rows[0]
     if (!first || first[1] !== 'f') {
-      throw new SuprsyncError('source_is_standby', 'Rows can only be read from the primary server, and this one is a standby; point source.url at the primary.')
+      throw new SuprsyncError(
+        'source_is_standby',
+        'Rows can only be read from the primary server, and this one is a standby; point source.url at the primary.',
+      )
     }
     const found = rows.map((row) => row.slice(SNAPSHOT_COLUMNS)).filter((row) => row[0] !== null)
     return { snapshot: parseSnapshot(first[0] ?? ''), rows: found }

@@ -189,7 +189,11 @@ export class ReplicationStream implements ChangeStream {
     this.#statusTimer = setInterval(() => {
       const silentMs = performance.now() - this.#heardAt
       if (!this.#room && silentMs > 2 * timeoutMs) {
-        this.destroy(new SuprsyncError('stream_silent', 'The server sent nothing for too long; connecting anew.', { details: { silentMs: Math.round(silentMs) } }))
+        this.destroy(
+          new SuprsyncError('stream_silent', 'The server sent nothing for too long; connecting anew.', {
+            details: { silentMs: Math.round(silentMs) },
+          }),
+        )
         return
       }
       this.#sendStatus(!this.#room)

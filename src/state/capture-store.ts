@@ -43,16 +43,39 @@ export class CaptureStore implements CaptureState {
     return new Map(rows.map((row) => [row.key, storedRow(row, snapshots)]))
   }
 
-  async readLiveRows(source: string, distinctIds: readonly string[], exceptKeys: readonly string[]): Promise<readonly LiveRow[]> {
-    const { rows } = await sql<{ key: string; distinct_id: string; part: Profile; reasons: readonly Reason[] | null; duplicate: boolean }>`
+  async readLiveRows(
+    source: string,
+    distinctIds: readonly string[],
+    exceptKeys: readonly string[],
+  ): Promise<readonly LiveRow[]> {
+    const { rows } = await sql<{
+      key: string
+      distinct_id: string
+      part: Profile
+      reasons: readonly Reason[] | null
+      duplicate: boolean
+    }>`
       select key, distinct_id, part, reasons, duplicate from source_row
-      where distinct_id = any(${distinctIds}::text[]) and part is not null and source = ${source} and not key = any(${exceptKeys}::text[])`.execute(this.#db)
-    return rows.map((row) => ({ key: row.key, distinctId: row.distinct_id, part: row.part, reasons: row.reasons ?? [], duplicate: row.duplicate }))
+      where distinct_id = any(${distinctIds}::text[]) and part is not null and source = ${source} and not key = any(${exceptKeys}::text[])`.execute(
+      this.#db,
+    )
+    return rows.map((row) => ({
+      key: row.key,
+      distinctId: row.distinct_id,
+      part: row.part,
+      reasons: row.reasons ?? [],
+      duplicate: row.duplicate,
+    }))
   }
 
   async readTruncated(
     source: string,
-    { xid, lsn, afterKey, limit }: { readonly xid: bigint; readonly lsn: Lsn; readonly afterKey: string | null; readonly limit: number },
+    {
+      xid,
+      lsn,
+      afterKey,
+      limit,
+    }: { readonly xid: bigint; readonly lsn: Lsn; readonly afterKey: string | null; readonly limit: number },
   ): Promise<readonly StoredRow[]> {
     const { rows } = await sql<StoredRecord>`
       select key, distinct_id, true as live, part_hash, era, duplicate, change_xid::text, change_lsn::text, read_snapshot::text
@@ -102,7 +125,9 @@ export class CaptureStore implements CaptureState {
     await sql`
       insert into source_table (source, era, truncate_xid, truncate_lsn)
       values (${source}, ${this.era}, ${truncate.xid.toString()}::xid8, ${formatLsn(truncate.lsn)}::pg_lsn)
-      on conflict (source) do update set era = excluded.era, truncate_xid = excluded.truncate_xid, truncate_lsn = excluded.truncate_lsn`.execute(db)
+      on conflict (source) do update set era = excluded.era, truncate_xid = excluded.truncate_xid, truncate_lsn = excluded.truncate_lsn`.execute(
+      db,
+    )
   }
 }
 
@@ -150,7 +175,11 @@ async function writeRows(db: Kysely<Schema>, source: string, era: number, rows: 
       duplicate = r.duplicate and excluded.part is not null`.execute(db)
 }
 
-async function writeSeen(db: Kysely<Schema>, source: string, seen: { keys: readonly string[]; snapshot: Snapshot }): Promise<void> {
+async function writeSeen(
+  db: Kysely<Schema>,
+  source: string,
+  seen: { keys: readonly string[]; snapshot: Snapshot },
+): Promise<void> {
   await sql`
     update source_row set read_snapshot = ${seen.snapshot.text}::pg_snapshot
     where source = ${source} and key = any(${seen.keys}::text[])`.execute(db)
@@ -210,6 +239,7 @@ async function writeProfiles(db: Kysely<Schema>, profiles: readonly ProfileWrite
         when p.due_at is null then null
         when excluded.desired_hash is not distinct from p.synced_hash and p.sending = '[]' then null
         else p.failure end
-    where p.desired_hash is distinct from excluded.desired_hash or p.reasons is distinct from excluded.reasons`.execute(db)
+    where p.desired_hash is distinct from excluded.desired_hash or p.reasons is distinct from excluded.reasons`.execute(
+    db,
+  )
 }
-

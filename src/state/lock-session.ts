@@ -25,7 +25,9 @@ export class LockSession implements AsyncDisposable {
     const { promise, resolve } = Promise.withResolvers<unknown>()
     this.lost = promise
     client.on('error', resolve)
-    client.on('end', () => resolve(new SuprsyncError('lock_session_ended', 'The session that holds our locks has ended.')))
+    client.on('end', () =>
+      resolve(new SuprsyncError('lock_session_ended', 'The session that holds our locks has ended.')),
+    )
   }
 
   /** @returns null when another process owns this schema. */

@@ -31,11 +31,17 @@ export async function migrate(db: StateDatabase, schema: string): Promise<readon
   })
 }
 
-async function applyMissing(connection: Kysely<Schema>, schema: string, migrations: readonly Migration[]): Promise<readonly string[]> {
+async function applyMissing(
+  connection: Kysely<Schema>,
+  schema: string,
+  migrations: readonly Migration[],
+): Promise<readonly string[]> {
   // Asked first: CREATE SCHEMA IF NOT EXISTS needs the CREATE privilege even where the schema is there.
   const found = await sql`select 1 from pg_namespace where nspname = ${schema}`.execute(connection)
   if (found.rows.length === 0) await sql`create schema if not exists ${sql.id(schema)}`.execute(connection)
-  await sql`create table if not exists migration (number integer primary key, file text not null, applied_at timestamptz not null default now())`.execute(connection)
+  await sql`create table if not exists migration (number integer primary key, file text not null, applied_at timestamptz not null default now())`.execute(
+    connection,
+  )
   const done = await sql<{ number: number }>`select number from migration order by number`.execute(connection)
   const newest = done.rows.at(-1)?.number ?? 0
   const known = migrations.at(-1)?.number ?? 0

@@ -28,7 +28,9 @@ export async function readCheckpoint(db: StateDatabase): Promise<Checkpoint | nu
     start_xid: string
     mapping_hash: string
     epoch: string
-  }>`select era, system_identifier, timeline, slot, lsn::text, start_xid::text, mapping_hash, epoch::text from checkpoint`.execute(db)
+  }>`select era, system_identifier, timeline, slot, lsn::text, start_xid::text, mapping_hash, epoch::text from checkpoint`.execute(
+    db,
+  )
   const row = rows[0]
   if (!row) return null
   return {
@@ -53,18 +55,29 @@ export async function createCheckpoint(
     await sql`
       insert into checkpoint (era, system_identifier, timeline, slot, lsn, start_xid, mapping_hash)
       values (${checkpoint.era}, ${checkpoint.systemIdentifier}, ${checkpoint.timeline}, ${checkpoint.slot},
-        ${formatLsn(checkpoint.lsn)}::pg_lsn, ${checkpoint.startXid.toString()}::xid8, ${checkpoint.mappingHash})`.execute(transaction)
+        ${formatLsn(checkpoint.lsn)}::pg_lsn, ${checkpoint.startXid.toString()}::xid8, ${checkpoint.mappingHash})`.execute(
+      transaction,
+    )
     await sql`
       insert into backfill (era, source, reason, rows_estimated)
-      values (${checkpoint.era}, ${backfill.source}, ${backfill.reason}, ${backfill.rowsEstimated})`.execute(transaction)
+      values (${checkpoint.era}, ${backfill.source}, ${backfill.reason}, ${backfill.rowsEstimated})`.execute(
+      transaction,
+    )
   })
 }
 
 /** Makes this process the only one whose captures count, and tells from where it goes on. */
-export async function takeOver(db: StateDatabase): Promise<{ readonly state: CaptureStore; readonly lsn: Lsn; readonly startXid: bigint }> {
+export async function takeOver(
+  db: StateDatabase,
+): Promise<{ readonly state: CaptureStore; readonly lsn: Lsn; readonly startXid: bigint }> {
   const { rows } = await sql<{ era: number; lsn: string; epoch: string; start_xid: string }>`
     update checkpoint set epoch = epoch + 1 returning era, lsn::text, epoch::text, start_xid::text`.execute(db)
   const row = rows[0]
-  if (!row) throw new SuprsyncError('checkpoint_missing', 'The state holds no checkpoint; was its schema emptied while we run?')
-  return { state: new CaptureStore(db, { era: row.era, epoch: row.epoch }), lsn: parseLsn(row.lsn), startXid: BigInt(row.start_xid) }
+  if (!row)
+    throw new SuprsyncError('checkpoint_missing', 'The state holds no checkpoint; was its schema emptied while we run?')
+  return {
+    state: new CaptureStore(db, { era: row.era, epoch: row.epoch }),
+    lsn: parseLsn(row.lsn),
+    startXid: BigInt(row.start_xid),
+  }
 }

@@ -61,7 +61,12 @@ const VANISHED_TWICE: Outcome = {
   applied: 'no',
   scope: 'user',
   floorMs: 0,
-  failure: { code: 'not_found', status: 404, key: null, message: 'SuprSend does not find the user right after it was created; trying again.' },
+  failure: {
+    code: 'not_found',
+    status: 404,
+    key: null,
+    message: 'SuprSend does not find the user right after it was created; trying again.',
+  },
 }
 
 async function runSteps(distinctId: string, steps: readonly Step[], send: Send): Promise<Run> {
@@ -106,19 +111,34 @@ async function verify(
   }
   // Rejected: SuprSend holds the values in a form of its own and will not be told otherwise.
   if (outcome?.kind === 'rejected') return accepted(claim, target, { drifted: true, sent: true })
-  return ended(claim, known, { kind: 'ended', outcome: outcome?.kind === 'missing' ? VANISHED_TWICE : outcome, partly: true }, true)
+  return ended(
+    claim,
+    known,
+    { kind: 'ended', outcome: outcome?.kind === 'missing' ? VANISHED_TWICE : outcome, partly: true },
+    true,
+  )
 }
 
-function accepted(claim: Claim, synced: Profile | null, how: { readonly drifted: boolean; readonly sent: boolean }): AttemptEnd {
+function accepted(
+  claim: Claim,
+  synced: Profile | null,
+  how: { readonly drifted: boolean; readonly sent: boolean },
+): AttemptEnd {
   const syncedHash = synced === null ? null : profileHash(synced)
-  return { kind: 'accepted', ...how, record: { claim, synced, syncedHash, unclear: [], attempts: 0, failure: null, retryInMs: null } }
+  return {
+    kind: 'accepted',
+    ...how,
+    record: { claim, synced, syncedHash, unclear: [], attempts: 0, failure: null, retryInMs: null },
+  }
 }
 
 function ended(claim: Claim, known: Knowledge, run: Extract<Run, { kind: 'ended' }>, sent: boolean): AttemptEnd {
   const { outcome, partly } = run
   if (outcome === null && !partly && !sent) return { kind: 'unsent' }
   const open = partly || (outcome?.kind === 'retry' && outcome.applied === 'unclear')
-  const unclear = open ? compactAttempts([...known.unclear, { token: claim.token, target: claim.desired }]) : known.unclear
+  const unclear = open
+    ? compactAttempts([...known.unclear, { token: claim.token, target: claim.desired }])
+    : known.unclear
   const syncedHash = known.synced === null ? null : profileHash(known.synced)
   const record = { claim, synced: known.synced, syncedHash, unclear, attempts: claim.attempts, failure: null }
   if (outcome === null) return { kind: 'failed', record: { ...record, retryInMs: 0 }, outcome: VANISHED_TWICE }

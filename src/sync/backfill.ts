@@ -17,7 +17,15 @@ export interface BackfillOptions {
   readonly startXid: bigint
   readonly log: Logger
   readonly failPoints: FailPoints
-  readonly onProgress: (progress: { readonly rowsRead: number; readonly rowsEstimated: number | null; readonly finished: boolean }) => void
+  readonly onProgress: (progress: BackfillReport) => void
+}
+
+export interface BackfillReport {
+  /** Since the run began, over restarts. */
+  readonly rowsRead: number
+  readonly rowsInPage: number
+  readonly rowsEstimated: number | null
+  readonly finished: boolean
 }
 
 export interface BackfillStart {
@@ -31,7 +39,11 @@ const PAGE_ROWS = 1_000
 const VISIBILITY_POLL_MS = 200
 
 /** Runs to the end of the table, or until the signal aborts. @returns whether the end was reached. */
-export async function runBackfill(options: BackfillOptions, start: BackfillStart, signal: AbortSignal): Promise<boolean> {
+export async function runBackfill(
+  options: BackfillOptions,
+  start: BackfillStart,
+  signal: AbortSignal,
+): Promise<boolean> {
   const { table, pages, mapper, writer, failPoints, onProgress } = options
   let { cursor, rowsRead } = start
   while (!signal.aborted) {
@@ -41,9 +53,15 @@ export async function runBackfill(options: BackfillOptions, start: BackfillStart
     cursor = page.rows.at(-1)?.slice(0, table.key.length) ?? cursor
     rowsRead += rows.length
     const finished = rows.length < PAGE_ROWS
-    await writer.storePage(rows, page.snapshot, { id: start.id, cursor, rowsRead, firstSnapshot: page.snapshot.text, finished })
+    await writer.storePage(rows, page.snapshot, {
+      id: start.id,
+      cursor,
+      rowsRead,
+      firstSnapshot: page.snapshot.text,
+      finished,
+    })
     failPoints.hit('in_backfill')
-    onProgress({ rowsRead, rowsEstimated: start.rowsEstimated, finished })
+    onProgress({ rowsRead, rowsInPage: rows.length, rowsEstimated: start.rowsEstimated, finished })
     if (finished) return true
   }
   return false
@@ -57,7 +75,11 @@ async function readVisiblePage(
   for (let waited = false; !signal.aborted; waited = true) {
     const page = await read()
     if (page.snapshot.xmin > startXid) return page
-    if (!waited) log.info({ oldest_xid: page.snapshot.xmin.toString() }, 'backfill waits for transactions older than the slot to end')
+    if (!waited)
+      log.info(
+        { oldest_xid: page.snapshot.xmin.toString() },
+        'backfill waits for transactions older than the slot to end',
+      )
     await sleep(VISIBILITY_POLL_MS, signal)
   }
   return null

@@ -38,15 +38,28 @@ export async function runCaptureSession(options: CaptureSessionOptions, signal: 
   const { state, lsn, startXid } = await ports.takeOver()
   const { table, pages } = source
   const mapper = new RowMapper(mapping, metrics)
-  const writer = new StateWriter({ state, source: `${table.schema}.${table.name}`, metrics, failPoints, onPending: options.onPending })
-  const capture = new Capture({ source, mapper, writer, metrics, log, failPoints, onStreaming: options.onStreaming }, lsn)
+  const writer = new StateWriter({
+    state,
+    source: `${table.schema}.${table.name}`,
+    metrics,
+    failPoints,
+    onPending: options.onPending,
+  })
+  const capture = new Capture(
+    { source, mapper, writer, metrics, log, failPoints, onStreaming: options.onStreaming },
+    lsn,
+  )
 
   const ended = new AbortController()
   const either = AbortSignal.any([signal, ended.signal])
   const owed = await ports.owedBackfill(state.era)
   const captured = capture.run(either)
   const backfilled = owed
-    ? runBackfill({ table, pages, mapper, writer, startXid, log, failPoints, onProgress: options.onBackfill }, owed, either)
+    ? runBackfill(
+        { table, pages, mapper, writer, startXid, log, failPoints, onProgress: options.onBackfill },
+        owed,
+        either,
+      )
     : Promise.resolve(true)
   try {
     await Promise.all([captured, backfilled])

@@ -92,7 +92,11 @@ export class Capture {
   async #apply(event: StreamEvent, signal: AbortSignal): Promise<void> {
     switch (event.kind) {
       case 'begin':
-        this.#transaction = { xid: widenXid(event.xid, this.#nearXid), commitLsn: event.commitLsn, committedAt: event.committedAt }
+        this.#transaction = {
+          xid: widenXid(event.xid, this.#nearXid),
+          commitLsn: event.commitLsn,
+          committedAt: event.committedAt,
+        }
         return
       case 'commit':
         this.#transaction = null
@@ -231,13 +235,19 @@ export class Capture {
   }
 
   #progress(settled: Lsn, replyRequested: boolean): IdleProgress {
-    return { settled, persisted: this.#persisted, replyRequested, sinceLastWriteMs: performance.now() - this.#persistedAt }
+    return {
+      settled,
+      persisted: this.#persisted,
+      replyRequested,
+      sinceLastWriteMs: performance.now() - this.#persistedAt,
+    }
   }
 
   /** After a stop: what was received whole is stored, the tail of an unfinished transaction is received again next time. */
   async #drain(signal: AbortSignal): Promise<void> {
     await this.#stored()
-    if (this.#transaction === null && this.#batch.rowCount > 0) await this.#storeBatch(this.#batch, this.#received, signal)
+    if (this.#transaction === null && this.#batch.rowCount > 0)
+      await this.#storeBatch(this.#batch, this.#received, signal)
   }
 
   async #refreshXid(): Promise<void> {
@@ -245,4 +255,3 @@ export class Capture {
     this.#nearXidAt = performance.now()
   }
 }
-

@@ -130,7 +130,11 @@ export class Deliver {
     const startedAt = performance.now()
     const answer = await sink.send(distinctId, request, this.#aborted.signal)
     failPoints.hit('after_answer')
-    metrics.apiRequest(request.kind, answer.kind === 'answered' ? answer.status : answer.kind, performance.now() - startedAt)
+    metrics.apiRequest(
+      request.kind,
+      answer.kind === 'answered' ? answer.status : answer.kind,
+      performance.now() - startedAt,
+    )
     const outcome = outcomeOf(request.kind, answer)
     gate.leave(outcome)
     return outcome
@@ -158,8 +162,10 @@ export class Deliver {
 
   #observeFailure(claim: Claim, outcome: Outcome): void {
     const { log } = this.#options
-    if (outcome.kind === 'rejected') log.warn({ distinct_id: claim.distinctId, ...outcome.failure }, 'suprsend rejects a profile; set aside')
-    else if (outcome.kind === 'retry') log.debug({ distinct_id: claim.distinctId, ...outcome.failure }, 'attempt failed; will be retried')
+    if (outcome.kind === 'rejected')
+      log.warn({ distinct_id: claim.distinctId, ...outcome.failure }, 'suprsend rejects a profile; set aside')
+    else if (outcome.kind === 'retry')
+      log.debug({ distinct_id: claim.distinctId, ...outcome.failure }, 'attempt failed; will be retried')
   }
 
   async #recordAll(stop: AbortSignal, destroy: AbortSignal): Promise<void> {
@@ -180,13 +186,18 @@ export class Deliver {
   }
 
   /** @returns false when it had to be given up: state is away and we must go. The next sender finds these unclear. */
-  async #recordSome(records: readonly AttemptRecord[], unsent: readonly Claim[], destroy: AbortSignal): Promise<boolean> {
+  async #recordSome(
+    records: readonly AttemptRecord[],
+    unsent: readonly Claim[],
+    destroy: AbortSignal,
+  ): Promise<boolean> {
     const { state, owner, log } = this.#options
     for (;;) {
       try {
         if (records.length > 0) {
           const lost = await state.record(owner, records)
-          if (lost.length > 0) log.warn({ users: lost.length }, 'users were taken over before their answer was recorded')
+          if (lost.length > 0)
+            log.warn({ users: lost.length }, 'users were taken over before their answer was recorded')
         }
         await state.release(owner, unsent)
         for (const { claim } of records) this.#users.delete(claim.distinctId)

@@ -3,7 +3,14 @@
 // here are only the clock, the queue and the one timer.
 import type { Outcome } from '../core/api.ts'
 import { HOST_OPEN, type HostState, hostWaitMs, nextHostState } from '../core/host-state.ts'
-import { type LimiterSettings, type LimiterState, openLimiter, releaseSlot, slowDown, takeSlot } from '../core/limiter.ts'
+import {
+  type LimiterSettings,
+  type LimiterState,
+  openLimiter,
+  releaseSlot,
+  slowDown,
+  takeSlot,
+} from '../core/limiter.ts'
 import type { Metrics } from '../core/metrics.ts'
 
 interface Waiter {
@@ -48,7 +55,10 @@ export class Gate {
   leave(outcome: Outcome): void {
     const nowMs = performance.now()
     this.#limiter = releaseSlot(this.#limiter)
-    if (outcome.kind === 'retry' && (outcome.failure.status === 429 || (outcome.failure.status === 503 && outcome.floorMs > 0))) {
+    if (
+      outcome.kind === 'retry' &&
+      (outcome.failure.status === 429 || (outcome.failure.status === 503 && outcome.floorMs > 0))
+    ) {
       this.#limiter = slowDown(this.#settings, this.#limiter, nowMs)
     }
     this.#setHost(nextHostState(this.#host, { kind: 'outcome', outcome }, nowMs))

@@ -23,10 +23,19 @@ export class RowMapper {
     const mapped = this.#mapping.map(row)
     for (const reason of mapped.reasons) this.#metrics.valueLeftOut(reason.key, reason.code)
     if (mapped.kind === 'absent') return { ...ABSENT, distinctId: mapped.distinctId, reasons: mapped.reasons }
-    return { distinctId: mapped.distinctId, part: mapped.profile, partHash: partHash(mapped.profile, mapped.reasons), reasons: mapped.reasons }
+    return {
+      distinctId: mapped.distinctId,
+      part: mapped.profile,
+      partHash: partHash(mapped.profile, mapped.reasons),
+      reasons: mapped.reasons,
+    }
   }
 
-  async streamed(batch: Iterable<BatchedRow>, source: { readonly table: Table; readonly pages: Pages }, signal: AbortSignal): Promise<readonly StreamedRow[]> {
+  async streamed(
+    batch: Iterable<BatchedRow>,
+    source: { readonly table: Table; readonly pages: Pages },
+    signal: AbortSignal,
+  ): Promise<readonly StreamedRow[]> {
     const rows: StreamedRow[] = []
     const incomplete: BatchedRow[] = []
     for (const batched of batch) {
@@ -38,7 +47,8 @@ export class RowMapper {
       const found = new Map(page.rows.map((row) => [rowKey(source.table, row), row]))
       const unseen: BatchedRow[] = []
       for (const batched of left) {
-        if (sees(page.snapshot, batched.version.xid)) rows.push(this.#streamed(batched, found.get(batched.key) ?? null, page.snapshot))
+        if (sees(page.snapshot, batched.version.xid))
+          rows.push(this.#streamed(batched, found.get(batched.key) ?? null, page.snapshot))
         else unseen.push(batched)
       }
       left = unseen

@@ -22,7 +22,10 @@ export interface ServicePorts {
   /** null: another process owns the work. */
   acquire(): Promise<Ownership | null>
   /** One stretch of capturing; ends with an error, or when the signal aborts. */
-  capture(hooks: { readonly onStreaming: () => void; readonly onPending: () => void }, signal: AbortSignal): Promise<void>
+  capture(
+    hooks: { readonly onStreaming: () => void; readonly onPending: () => void },
+    signal: AbortSignal,
+  ): Promise<void>
   createDelivery(): TermDelivery
   /** Every minute of a term: what is no longer needed is removed. */
   tidy(): Promise<void>
@@ -94,7 +97,9 @@ export class Service {
     while (!ending.aborted) {
       await sleep(TIDY_EVERY_MS, ending)
       if (ending.aborted) return
-      await this.#ports.tidy().catch((error: unknown) => this.#log.warn({ err: error }, 'tidying up failed; trying again later'))
+      await this.#ports
+        .tidy()
+        .catch((error: unknown) => this.#log.warn({ err: error }, 'tidying up failed; trying again later'))
     }
   }
 
@@ -114,7 +119,12 @@ export class Service {
         failures += 1
         const code = errorCode(error)
         this.#become({ kind: 'broken', code: code ?? 'unexpected', message: explain(error) })
-        const delayMs = reconnectDelayMs({ code, failures, downMs: performance.now() - downSince, random: Math.random() })
+        const delayMs = reconnectDelayMs({
+          code,
+          failures,
+          downMs: performance.now() - downSince,
+          random: Math.random(),
+        })
         this.#log.warn({ err: error, what, failures, delayMs }, 'interrupted; trying again')
         await sleep(delayMs, signal)
       }
@@ -129,5 +139,7 @@ export class Service {
 
 /** Messages of PostgreSQL may quote a row; ours never do. */
 function explain(error: unknown): string {
-  return error instanceof SuprsyncError ? errorMessage(error) : `Capture was interrupted (${errorCode(error) ?? 'unexpected error'}); it is tried again by itself.`
+  return error instanceof SuprsyncError
+    ? errorMessage(error)
+    : `Capture was interrupted (${errorCode(error) ?? 'unexpected error'}); it is tried again by itself.`
 }

@@ -8,7 +8,15 @@ import type { Metrics } from '../core/metrics.ts'
 import { mergeUsers } from '../core/profile-merge.ts'
 import { liveRows, pagedWrite, streamedWrite, TouchedUsers } from '../core/row-writes.ts'
 import type { Snapshot } from '../core/snapshot.ts'
-import { ABSENT, judgePaged, judgeStreamed, type PagedRow, type StoredRow, type StreamedRow, type StreamVerdict } from '../core/source-row.ts'
+import {
+  ABSENT,
+  judgePaged,
+  judgeStreamed,
+  type PagedRow,
+  type StoredRow,
+  type StreamedRow,
+  type StreamVerdict,
+} from '../core/source-row.ts'
 
 export interface StateWriterOptions {
   readonly state: CaptureState
@@ -19,7 +27,15 @@ export interface StateWriterOptions {
   readonly onPending: () => void
 }
 
-const NOTHING: Omit<StateCommit, 'lane'> = { rows: [], seen: null, profiles: [], marks: [], lsn: null, truncate: null, backfill: null }
+const NOTHING: Omit<StateCommit, 'lane'> = {
+  rows: [],
+  seen: null,
+  profiles: [],
+  marks: [],
+  lsn: null,
+  truncate: null,
+  backfill: null,
+}
 const TRUNCATE_SLICE = 2_000
 
 export class StateWriter {
@@ -35,7 +51,10 @@ export class StateWriter {
     return this.#inTurn(async () => {
       const { state, source, metrics } = this.#options
       if (rows.length === 0) return false
-      const stored = await state.readRows(source, rows.map((row) => row.key))
+      const stored = await state.readRows(
+        source,
+        rows.map((row) => row.key),
+      )
       const skipped: Record<Exclude<StreamVerdict, 'write'>, number> = { noop: 0, replay: 0, older: 0 }
       const touched = new TouchedUsers()
       const writes: RowWrite[] = []
@@ -47,7 +66,11 @@ export class StateWriter {
           continue
         }
         writes.push(streamedWrite(row, known, state.era))
-        touched.add(known, row.content, { changeLsn: row.commitLsn, firstChangedAt: row.firstCommittedAt, lastChangedAt: row.lastCommittedAt })
+        touched.add(known, row.content, {
+          changeLsn: row.commitLsn,
+          firstChangedAt: row.firstCommittedAt,
+          lastChangedAt: row.lastCommittedAt,
+        })
       }
       if (skipped.noop > 0) metrics.skippedChanges('unmapped_noop', skipped.noop)
       if (skipped.replay > 0) metrics.skippedChanges('replay', skipped.replay)
@@ -61,7 +84,10 @@ export class StateWriter {
   storePage(rows: readonly PagedRow[], snapshot: Snapshot, backfill: BackfillProgress): Promise<void> {
     return this.#inTurn(async () => {
       const { state, source, metrics } = this.#options
-      const stored = await state.readRows(source, rows.map((row) => row.key))
+      const stored = await state.readRows(
+        source,
+        rows.map((row) => row.key),
+      )
       const page = { snapshot, era: state.era, truncateXid: await state.readTruncateXid(source) }
       const touched = new TouchedUsers()
       const writes: RowWrite[] = []
@@ -96,7 +122,11 @@ export class StateWriter {
         const writes = rows.map((row): RowWrite => {
           touched.add(row, ABSENT, touch)
           const readSnapshot = row.era === state.era ? row.readSnapshot : null
-          return { key: row.key, content: { ...ABSENT, distinctId: row.distinctId }, version: { changeXid: version.xid, changeLsn: version.lsn, readSnapshot } }
+          return {
+            key: row.key,
+            content: { ...ABSENT, distinctId: row.distinctId },
+            version: { changeXid: version.xid, changeLsn: version.lsn, readSnapshot },
+          }
         })
         await this.#commit(writes, stored, touched, { ...NOTHING, lane: 0, truncate })
         truncate = null
@@ -119,12 +149,24 @@ export class StateWriter {
   ): Promise<void> {
     const { state, source, metrics, failPoints, onPending } = this.#options
     const ids = touched.ids
-    const others = ids.length === 0 ? [] : await state.readLiveRows(source, ids, rows.map((row) => row.key))
+    const others =
+      ids.length === 0
+        ? []
+        : await state.readLiveRows(
+            source,
+            ids,
+            rows.map((row) => row.key),
+          )
     const { profiles, marks } = mergeUsers(ids, [...liveRows(rows, stored), ...others])
     const startedAt = performance.now()
     await state.commit(
       source,
-      { ...base, rows, marks, profiles: profiles.map((profile) => ({ ...profile, ...touched.of(profile.distinctId) })) },
+      {
+        ...base,
+        rows,
+        marks,
+        profiles: profiles.map((profile) => ({ ...profile, ...touched.of(profile.distinctId) })),
+      },
       () => failPoints.hit('in_state_transaction'),
     )
     metrics.stateCommit(performance.now() - startedAt)

@@ -1,0 +1,150 @@
+// Builds the running service out of the rooms: state, locks, source, client, gate, delivery. `run` and `demo` start the
+// same thing. Disposing closes in the reverse order.
+import { randomUUID } from 'node:crypto'
+import type { Config } from '../config/config.ts'
+import type { FailPoints } from '../core/fail-points.ts'
+import type { HostState } from '../core/host-state.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Metrics } from '../core/metrics.ts'
+import type { ServiceStatus } from '../core/service-status.ts'
+import { connectionConfig } from '../postgres/connection.ts'
+import { readOwedBackfill } from '../state/backfill-store.ts'
+import { openStateDatabase, type StateDatabase } from '../state/database.ts'
+import { DeliveryStore } from '../state/delivery-store.ts'
+import { LockSession } from '../state/lock-session.ts'
+import { migrate } from '../state/migrations.ts'
+import { takeOver } from '../state/ownership.ts'
+import { tidy } from '../state/tidy.ts'
+import { createClient } from '../suprsend/client.ts'
+import type { BackfillReport } from '../sync/backfill.ts'
+import { runCaptureSession } from '../sync/capture-session.ts'
+import { Deliver } from '../sync/deliver.ts'
+import { Gate } from '../sync/gate.ts'
+import { Service } from '../sync/service.ts'
+import { SourceWiring } from './source-wiring.ts'
+import { userAgent } from './version.ts'
+
+export interface ServiceOptions {
+  readonly config: Config
+  readonly metrics: Metrics
+  readonly log: Logger
+  readonly failPoints: FailPoints
+  readonly onBackfill: (progress: BackfillReport) => void
+}
+
+export class RunningService implements AsyncDisposable {
+  readonly #service: Service
+  readonly #closing: AsyncDisposableStack
+  readonly state: StateDatabase
+  readonly source: SourceWiring
+  #host: HostState['kind'] = 'open'
+  #inHand: () => number = () => 0
+
+  constructor(options: ServiceOptions) {
+    const { config, metrics, log, failPoints } = options
+    const closing = new AsyncDisposableStack()
+    const stateUrl = connectionConfig(config.state.url.reveal())
+    const stateLog = log.child({ component: 'state' })
+    this.state = openStateDatabase({
+      connection: stateUrl,
+      schema: config.state.schema,
+      onIdleError: (error) => stateLog.debug({ err: error }, 'an idle connection to the state was lost'),
+    })
+    closing.defer(() => this.state.destroy())
+    const captureLog = log.child({ component: 'capture' })
+    this.source = closing.use(new SourceWiring({ config, state: this.state, log: captureLog, failPoints }))
+    const client = createClient({ ...config.suprsend, userAgent: userAgent() })
+    closing.defer(() => client.destroy())
+
+    const { state, source } = this
+    let migrated = false
+    this.#service = new Service(
+      {
+        async acquire() {
+          if (!migrated) {
+            const applied = await migrate(state, config.state.schema)
+            if (applied.length > 0) stateLog.info({ applied }, 'migrated the state')
+            migrated = true
+          }
+          return await LockSession.acquire(stateUrl, config.state.schema)
+        },
+        capture: (hooks, signal) =>
+          runCaptureSession(
+            {
+              ports: {
+                prepare: () => source.prepare(),
+                openSource: () => source.openSource(),
+                takeOver: () => takeOver(state),
+                owedBackfill: (era) => readOwedBackfill(state, era),
+              },
+              metrics,
+              log: captureLog,
+              failPoints,
+              onBackfill: options.onBackfill,
+              ...hooks,
+            },
+            signal,
+          ),
+        createDelivery: () => {
+          const deliverLog = log.child({ component: 'deliver' })
+          const { maxInFlight, maxRequestsPerSecond: ratePerSecond } = config.suprsend
+          const gate = new Gate({ maxInFlight, ratePerSecond }, metrics, (host) => {
+            this.#host = host.kind
+            reportHost(deliverLog, host)
+          })
+          this.#host = gate.host.kind
+          const policy = { onDelete: config.mapping.onDelete, firstContact: config.suprsend.firstContact }
+          const deliver = new Deliver({
+            owner: randomUUID(),
+            state: new DeliveryStore(state),
+            sink: client,
+            gate,
+            policy,
+            maxInFlight,
+            metrics,
+            log: deliverLog,
+            failPoints,
+          })
+          this.#inHand = () => deliver.inHand
+          return deliver
+        },
+        tidy: () => tidy(state, source.pool),
+      },
+      log,
+    )
+    this.#closing = closing
+  }
+
+  get status(): ServiceStatus {
+    return this.#service.status(this.#host)
+  }
+
+  /** Users whose attempt has not been recorded yet. */
+  get inHand(): number {
+    return this.#inHand()
+  }
+
+  run(stop: AbortSignal): Promise<void> {
+    return this.#service.run(stop)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#closing.disposeAsync()
+  }
+}
+
+function reportHost(log: Logger, host: HostState): void {
+  switch (host.kind) {
+    case 'open':
+      return log.info({}, 'suprsend takes requests')
+    case 'unreachable':
+      return log.warn({}, 'suprsend is not reachable; one probe stands for all, changes are still captured')
+    case 'throttled':
+      return log.warn({}, 'suprsend asks to slow down')
+    case 'unauthorized':
+      return log.error(
+        {},
+        'suprsend refuses the API key; nothing is sent until it is right, changes are still captured',
+      )
+  }
+}
