@@ -97,7 +97,7 @@ function jsonProblems(file: string, text: string): ConfigProblem[] {
   }
 }
 
-/** Walks as far as the file goes. A list index on what is no list is skipped: one source may stand for a list of one. */
+/** Walks as far as the file goes. What a short form leaves out is skipped: `email` stands for `[{column: email}]`. */
 function find(tree: Document.Parsed, path: Path, which: 'key' | 'value') {
   let node: Node | null | undefined = tree.contents
   let offset = node?.range?.[0] ?? 0
@@ -107,9 +107,7 @@ function find(tree: Document.Parsed, path: Path, which: 'key' | 'value') {
     if (isSeq(node) && typeof segment === 'number') {
       node = node.items[segment] as Node | undefined
       shown += `[${segment}]`
-    } else if (typeof segment === 'number') {
-      continue
-    } else {
+    } else if (typeof segment !== 'number' && !isScalar(node)) {
       const name = String(segment)
       shown += shown === '' ? name : `.${name}`
       const pair = isMap(node) ? node.items.find(({ key }) => isScalar(key) && String(key.value) === name) : undefined
