@@ -1,7 +1,6 @@
 // One user as the emulator keeps it: an immutable value with its channel entries, active and inactive. Owns how an
 // entry is found again, the user object of the API's answers, and the comparable form that tests put beside a mapped
 // row. What may be stored is decided in validation.ts, what changes it in user-edit.ts.
-import { hash } from 'node:crypto'
 import type { RemoteUser } from '../core/api.ts'
 import { isJsonObject, type Json, type JsonObject, sameJson } from '../core/json.ts'
 import { CHANNEL_KEYS, type ChannelKey } from '../core/profile.ts'
@@ -20,10 +19,18 @@ export interface StoredUser {
   readonly distinctId: string
   /** Order of creation over all users; a user that is deleted and created again gets a new one. */
   readonly sequence: number
-  readonly createdAtMs: number
-  readonly updatedAtMs: number
+  /** RFC 3339, as in the answers. */
+  readonly createdAt: string
+  readonly updatedAt: string
   readonly properties: JsonObject
   readonly channels: { readonly [key in ChannelKey]?: readonly ChannelEntry[] }
+}
+
+export interface Instant {
+  /** A `timestamp`. */
+  readonly now: string
+  /** Given to a user that is created; larger than every one before. */
+  readonly sequence: number
 }
 
 export const PLATFORM_PROVIDER = 'suprsend'
@@ -34,9 +41,9 @@ export const DEFAULT_PROVIDER: { readonly [key in ChannelKey]?: string } = {
   $webpush: 'vapid',
 }
 
-export function newUser(distinctId: string, sequence: number, nowMs: number): StoredUser {
+export function newUser(distinctId: string, { sequence, now }: Instant): StoredUser {
   const inbox = {
-    value: hash('sha256', distinctId, 'base64url'),
+    value: `inbox-of-user-${sequence}`,
     idProvider: PLATFORM_PROVIDER,
     deviceId: null,
     bundleId: null,
@@ -45,8 +52,8 @@ export function newUser(distinctId: string, sequence: number, nowMs: number): St
   return {
     distinctId,
     sequence,
-    createdAtMs: nowMs,
-    updatedAtMs: nowMs,
+    createdAt: now,
+    updatedAt: now,
     properties: {},
     channels: { $inbox: [inbox] },
   }
@@ -78,8 +85,8 @@ export function userSummary(user: StoredUser): JsonObject {
   return {
     distinct_id: user.distinctId,
     properties: user.properties,
-    created_at: timestamp(user.createdAtMs),
-    updated_at: timestamp(user.updatedAtMs),
+    created_at: user.createdAt,
+    updated_at: user.updatedAt,
   }
 }
 
@@ -100,8 +107,8 @@ function wireValue(value: JsonObject): JsonObject {
   return { email_id: email ?? null, ...rest }
 }
 
-// RFC 3339 with microseconds and a numeric offset, as in the API's examples.
-function timestamp(ms: number): string {
+/** RFC 3339 with microseconds and a numeric offset, as in the API's examples. */
+export function timestamp(ms: number): string {
   return new Date(ms).toISOString().replace('Z', '000+00:00')
 }
 

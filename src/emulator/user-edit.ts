@@ -10,21 +10,23 @@ export type PostReading = 'append' | 'replace'
 
 /** `replace`: what is not in the body goes inactive, properties are replaced. `append`: values are added, keys are set. */
 export function upserted(user: StoredUser, body: JsonObject, reading: PostReading): StoredUser {
-  let next: StoredUser = user
-  if (reading === 'replace') {
-    for (const key of CHANNEL_KEYS) next = withoutChannel(next, key)
-    next = { ...next, properties: {} }
-  }
+  const base = reading === 'replace' ? emptied(user) : user
+  // One copy for all keys: this is every request of a first load.
+  const channels: { [key in ChannelKey]?: readonly ChannelEntry[] } = { ...base.channels }
   const properties: [string, Json][] = []
   for (const [key, value] of Object.entries(body)) {
     if (isChannelKey(key)) {
       const values: readonly Json[] = Array.isArray(value) ? value : [value]
-      for (const item of values) next = withEntry(next, key, entryOf(key, item, {}))
+      for (const item of values) channels[key] = withAdded(channels[key] ?? [], entryOf(key, item, {}))
     } else {
       properties.push([key, value])
     }
   }
-  return withProperties(next, properties)
+  return withProperties({ ...base, channels }, properties)
+}
+
+function emptied(user: StoredUser): StoredUser {
+  return { ...CHANNEL_KEYS.reduce(withoutChannel, user), properties: {} }
 }
 
 /**
@@ -87,9 +89,12 @@ function entryOf(key: ChannelKey, value: Json, siblings: JsonObject): ChannelEnt
 }
 
 function withEntry(user: StoredUser, key: ChannelKey, entry: ChannelEntry): StoredUser {
-  const entries = user.channels[key] ?? []
+  return withChannel(user, key, withAdded(user.channels[key] ?? [], entry))
+}
+
+function withAdded(entries: readonly ChannelEntry[], entry: ChannelEntry): readonly ChannelEntry[] {
   const at = entries.findIndex((other) => sameIdentity(other, entry))
-  return withChannel(user, key, at === -1 ? [...entries, entry] : entries.with(at, entry))
+  return at === -1 ? [...entries, entry] : entries.with(at, entry)
 }
 
 function withoutEntry(user: StoredUser, key: ChannelKey, entry: ChannelEntry): StoredUser {

@@ -1,7 +1,7 @@
 // The users of the API as a pure model: a request and the users before it give an answer and the users after it. The
 // HTTP edge stands on it, and so can a property test of whatever plans requests: core/api.ts's ApiRequest fits in.
 import type { JsonObject } from '../core/json.ts'
-import { newUser, type StoredUser, userObject, userSummary } from './stored-user.ts'
+import { type Instant, newUser, type StoredUser, userObject, userSummary } from './stored-user.ts'
 import { edited, type PostReading, upserted } from './user-edit.ts'
 import { distinctIdProblem, editProblem, upsertProblem } from './validation.ts'
 
@@ -16,12 +16,6 @@ export interface StoreRules {
   readonly postReading: PostReading
   /** What PATCH does for a user that does not exist; documented nowhere. */
   readonly patchMissing: 'create' | 'not_found'
-}
-
-export interface Instant {
-  readonly nowMs: number
-  /** Given to a user that is created; larger than every one before. */
-  readonly sequence: number
 }
 
 export interface StoreAnswer {
@@ -42,16 +36,16 @@ export function transition(
   const { distinctId, user } = before
   const problem = requestProblem(distinctId, request)
   if (problem !== null) return { status: 400, user, message: problem }
-  const created = (): StoredUser => newUser(distinctId, rules.sequence, rules.nowMs)
+  const created = (): StoredUser => newUser(distinctId, rules)
   switch (request.kind) {
     case 'upsert': {
       const next = upserted(user ?? created(), request.body, rules.postReading)
-      return { status: 201, user: { ...next, updatedAtMs: rules.nowMs }, message: null }
+      return { status: 201, user: { ...next, updatedAt: rules.now }, message: null }
     }
     case 'edit': {
       if (user === null && rules.patchMissing === 'not_found') return notFound(distinctId)
       const next = edited(user ?? created(), request.operations)
-      return { status: 202, user: { ...next, updatedAtMs: rules.nowMs }, message: null }
+      return { status: 202, user: { ...next, updatedAt: rules.now }, message: null }
     }
     case 'delete':
       return user === null ? notFound(distinctId) : { status: 204, user: null, message: null }

@@ -4,7 +4,7 @@ import type { RemoteUser } from '../core/api.ts'
 import { FaultList, RandomFailures } from './fault.ts'
 import { History } from './history.ts'
 import { changedSettings, type Settings, type SettingsChange } from './settings.ts'
-import { comparable, type StoredUser } from './stored-user.ts'
+import { comparable, type StoredUser, timestamp } from './stored-user.ts'
 import { RateWindow, Traffic } from './traffic.ts'
 import { applyRequest, type StoreAnswer, type UserRequest } from './user-store.ts'
 
@@ -18,6 +18,7 @@ export class World {
   #settings: Settings
   #random: RandomFailures
   #sequence = 0
+  #now = { ms: 0, text: timestamp(0) }
 
   constructor(settings: Settings, historyLimit: number) {
     this.#initial = settings
@@ -44,12 +45,14 @@ export class World {
   /** Requests that changed a user are recorded; rejected ones and reads are not. */
   apply(distinctId: string, method: string, request: UserRequest): StoreAnswer {
     const nowMs = Date.now()
+    // Many requests share a millisecond; its text is made once.
+    if (nowMs !== this.#now.ms) this.#now = { ms: nowMs, text: timestamp(nowMs) }
     this.#sequence += 1
     const { postReading, patchMissing } = this.#settings
     const answer = applyRequest(this.stored, distinctId, request, {
       postReading,
       patchMissing,
-      nowMs,
+      now: this.#now.text,
       sequence: this.#sequence,
     })
     if (this.history.enabled && answer.message === null && request.kind !== 'get') {

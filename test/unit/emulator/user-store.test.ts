@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { ApiRequest } from '../../../src/core/api.ts'
 import type { JsonObject } from '../../../src/core/json.ts'
-import { comparable, type StoredUser, userObject } from '../../../src/emulator/stored-user.ts'
+import { comparable, type StoredUser, timestamp, userObject } from '../../../src/emulator/stored-user.ts'
 import { applyRequest, listUsers, type StoreRules, type UserRequest } from '../../../src/emulator/user-store.ts'
 
 function model(rules: Partial<StoreRules> = {}) {
@@ -14,7 +14,7 @@ function model(rules: Partial<StoreRules> = {}) {
     users,
     send: (request: UserRequest, id = 'u1') => {
       sequence += 1
-      const instant = { nowMs: 1_743_802_656_712 + sequence, sequence }
+      const instant = { now: timestamp(1_743_802_656_712 + sequence), sequence }
       return applyRequest(users, id, request, { postReading: 'append', patchMissing: 'create', ...rules, ...instant })
     },
     state: (id = 'u1') => {
@@ -40,7 +40,7 @@ describe('POST', () => {
       $email: [{ value: 'john@example.com', status: 'active', perma_status: 'active' }],
       $inbox: [
         {
-          value: expect.stringMatching(/^[\w-]{43}$/),
+          value: expect.stringMatching(/^inbox-/),
           id_provider: 'suprsend',
           status: 'active',
           perma_status: 'active',
