@@ -50,6 +50,8 @@ export class Capture {
   #persisted: Lsn
   #persistedAt = performance.now()
   #asked: Lsn | null = null
+  /** Where transactions commit of which slices are stored beyond the persisted LSN: their end must move the checkpoint. */
+  #sliced: readonly Lsn[] = []
   #nearXid = 0n
   #nearXidAt = Number.NEGATIVE_INFINITY
 
@@ -157,6 +159,7 @@ export class Capture {
     await this.#stored()
     metrics.capturedChanges('truncate', 1)
     this.#cache.clear()
+    this.#sliced = [...this.#sliced, version.commitLsn]
     await writer.storeTruncate({ xid: version.xid, lsn: version.commitLsn, committedAt: version.committedAt })
   }
 
@@ -195,6 +198,7 @@ export class Capture {
   #begin(signal: AbortSignal): void {
     const batch = this.#batch
     this.#batch = new ChangeBatch()
+    if (this.#transaction && batch.rowCount > 0) this.#sliced = [...this.#sliced, this.#transaction.commitLsn]
     this.#lastStoreAt = performance.now()
     const done = this.#storeBatch(batch, this.#received, signal).then(
       () => {
@@ -229,6 +233,7 @@ export class Capture {
       failPoints.hit('before_confirm')
       this.#persisted = received
       this.#persistedAt = performance.now()
+      this.#sliced = this.#sliced.filter((commitLsn) => commitLsn >= received)
       metrics.lastCommitLsn(received)
     }
     if (persisted || asked !== null) this.#stream?.confirm(this.#persisted)
