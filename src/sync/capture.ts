@@ -244,6 +244,7 @@ export class Capture {
       settled,
       persisted: this.#persisted,
       replyRequested,
+      endsSlices: this.#sliced.some((commitLsn) => commitLsn < settled),
       sinceLastWriteMs: performance.now() - this.#persistedAt,
     }
   }
