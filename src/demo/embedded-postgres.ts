@@ -175,17 +175,15 @@ export class Cluster implements AsyncDisposable {
       detached: true, // Ctrl-C belongs to us; the server is ended in our order.
     })
     const failed = new Promise<unknown>((resolve) => server.once('error', resolve))
+    // Known before the first await: a server that refuses to start is gone within milliseconds.
+    this.#server = server.pid === undefined ? null : server
     server.once('exit', () => {
       this.#server = null
       this.#watchdog.stdin?.write('-\n')
     })
-    if (server.pid === undefined) {
-      await log.close()
-      return errorMessage(await failed)
-    }
     await log.close()
-    this.#server = server
-    this.#watchdog.stdin?.write(`${server.pid}\n`)
+    if (server.pid === undefined) return errorMessage(await failed)
+    if (this.#server !== null) this.#watchdog.stdin?.write(`${server.pid}\n`)
     while (!(await isReady(dataDir, server.pid))) {
       if (this.#server === null) return (await this.log()).slice(logStart).trim()
       if (performance.now() > deadline) {

@@ -84,11 +84,13 @@ export function slotFindings(slot: Slot | null, wanted: SlotQuestion): readonly 
     ]
   }
   if (slot.walStatus === 'lost' || slot.invalidationReason !== null) {
+    // 16 says only `conflicting`, and of a logical slot on a primary WAL is all that can be lost.
+    const reason = slot.invalidationReason === 'conflicting' ? null : slot.invalidationReason
     return [
       {
         code: 'slot_lost',
         level: 'error',
-        message: `The slot ${name} was invalidated (${slot.invalidationReason ?? 'its WAL was removed'}) and has to be made anew.`,
+        message: `The slot ${name} was invalidated (${reason ?? 'its WAL was removed'}) and has to be made anew.`,
         sql: `SELECT pg_drop_replication_slot('${slot.name}');`,
       },
     ]

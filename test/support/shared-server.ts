@@ -1,6 +1,7 @@
 // The one PostgreSQL that a test run shares: TEST_POSTGRES_URL (a superuser on a server with wal_level=logical), else
-// Docker where an engine answers, else the embedded 18. Tests that stop or reconfigure a server start their own instead.
-import { startCluster } from '../../src/demo/embedded-postgres.ts'
+// Docker where an engine answers, else the embedded 18 or TEST_POSTGRES_MAJOR. Tests that stop or reconfigure a server start
+// their own instead.
+import { startCluster } from './cluster.ts'
 import { dockerAnswers, startDockerPostgres } from './docker-postgres.ts'
 
 export interface SharedServer {
@@ -13,7 +14,7 @@ const settings = { wal_level: 'logical', max_wal_senders: '40', max_replication_
 export async function startSharedServer(): Promise<SharedServer> {
   const given = process.env.TEST_POSTGRES_URL
   if (given) return { url: given, close: async () => undefined }
-  if (await dockerAnswers()) return startDockerPostgres(settings)
+  if (!process.env.TEST_POSTGRES_MAJOR && (await dockerAnswers())) return startDockerPostgres(settings)
   const cluster = await startCluster({ settings })
   return { url: cluster.url(), close: () => cluster[Symbol.asyncDispose]() }
 }
