@@ -1,9 +1,8 @@
 // `suprsync check`: every precondition of `run`, and the SQL that mends what is missing. Changes nothing anywhere. Exits
 // with 3 when something stands against starting; warnings alone pass.
-import { readFile } from 'node:fs/promises'
 import { Command } from 'commander'
-import { loadConfig } from '../config/load.ts'
 import { hasErrors } from '../core/finding.ts'
+import { readConfig } from './config-file.ts'
 import { configOption } from './config-option.ts'
 import { EXIT } from './exit-code.ts'
 import { formatFindings } from './finding-text.ts'
@@ -19,7 +18,7 @@ export function checkCommand(): Command {
     .addOption(configOption())
     .option('--json', 'print the findings as JSON')
     .action(async ({ config: path, json }: { readonly config: string; readonly json?: true }) => {
-      const config = await loadConfig({ path, env: process.env, readFile: (file) => readFile(file, 'utf8') })
+      const config = await readConfig(path)
       const [databases, api] = await Promise.all([
         checkDatabases(config),
         checkApi(config, AbortSignal.timeout(DEADLINE_MS)),

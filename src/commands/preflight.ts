@@ -1,7 +1,9 @@
 // The preflight from the configuration: `check` prints it, `run` acts on it.
 import type { Config } from '../config/config.ts'
 import type { Finding } from '../core/finding.ts'
-import { mappedColumns } from '../core/mapping.ts'
+import { compileMapping, mappedColumns } from '../core/mapping.ts'
+import type { MappingSpec } from '../core/mapping-spec.ts'
+import type { Table } from '../core/row.ts'
 import { isSupported } from '../core/values.ts'
 import { checkSource, checkState } from '../postgres/check.ts'
 import { connectionConfig } from '../postgres/connection.ts'
@@ -16,6 +18,7 @@ export async function checkDatabases(config: Config): Promise<readonly Finding[]
     columns: mappedColumns(mapping),
     distinctId: mapping.distinctId.column,
     supports: isSupported,
+    examine: (table: Table) => mappingFindings(mapping, table),
     publication: source.publication,
     slot: source.slot,
     create: source.create,
@@ -29,4 +32,14 @@ export async function checkDatabases(config: Config): Promise<readonly Finding[]
 export async function checkApi(config: Config, signal: AbortSignal): Promise<readonly Finding[]> {
   await using client = createClient({ ...config.suprsend, maxInFlight: 1, userAgent: userAgent() })
   return await checkSuprsend({ client, signal })
+}
+
+function mappingFindings(mapping: MappingSpec, table: Table): readonly Finding[] {
+  const compiled = compileMapping(mapping, table)
+  if (compiled.kind === 'ok') return []
+  return compiled.problems.map(({ code, path, message }) => ({
+    code: code === 'invalid_when' ? 'when_invalid' : 'column_type_unsupported',
+    level: 'error',
+    message: `${path}: ${message}.`,
+  }))
 }

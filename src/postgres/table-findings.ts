@@ -1,7 +1,7 @@
 // What stands against following this table: what it is, what is missing, what our role may not read, and what would make
 // the application's own statements fail (POSTGRES.md, "What must be refused"). Pure: facts in, findings out.
 import type { Finding } from '../core/finding.ts'
-import type { ColumnType } from '../core/row.ts'
+import type { ColumnType, Table } from '../core/row.ts'
 import { type Storage, type TableFacts, tableFrom } from './catalogue.ts'
 import { quoteIdentifier, quoteTable, type TableName } from './identifier.ts'
 import type { TableAccess } from './preflight-facts.ts'
@@ -13,6 +13,8 @@ export interface WantedTable {
   readonly distinctId: string
   /** Whether values of the type can be mapped. */
   readonly supports: (type: ColumnType) => boolean
+  /** What else the mapping has against the table, asked only when all its columns are there and can be read. */
+  readonly examine?: (table: Table) => readonly Finding[]
 }
 
 export function missingTableFinding(table: TableName, nearest: string | null): Finding {
@@ -82,7 +84,8 @@ function columnFindings(facts: TableFacts, wanted: WantedTable): readonly Findin
       findings.push({ code: 'column_generated', level: 'error', message })
     }
   }
-  return findings
+  if (findings.length > 0 || description.kind === 'missing') return findings
+  return wanted.examine?.(description.table) ?? []
 }
 
 function keyFinding(facts: TableFacts, distinctId: string): Finding {

@@ -56,16 +56,16 @@ test('a lock on the table delays us for the time-out only, and nothing is left',
   }
 })
 
-test.each([
+test.for([
   ['lacks', 'FOR TABLE other', /does not contain/, 14],
   ['partial', `FOR TABLE "Users" WITH (publish = 'insert, update')`, /does not publish delete, truncate/, 14],
   ['listed', 'FOR TABLE "Users" (id, email)', /column list/, 15],
   ['filtered', 'FOR TABLE "Users" WHERE (id > 0)', /row filter/, 15],
 ] as const)(
   '%s: refused with what is wrong, and mended by the SQL that we print',
-  async (name, definition, pattern, since) => {
+  async ([name, definition, pattern, since], { skip }) => {
     await using database = await withUsers()
-    if ((await majorOf(database)) < since) return
+    skip((await majorOf(database)) < since)
     await database.query(`CREATE TABLE other (id int PRIMARY KEY); CREATE PUBLICATION ${name} ${definition}`)
     await expect(ensure(database, name)).rejects.toMatchObject({ code: 'publication_mismatch', message: pattern })
     const facts = await describePublication(database.pool, name, users.name)
@@ -75,12 +75,12 @@ test.each([
   },
 )
 
-test.each([
+test.for([
   ['FOR ALL TABLES', 14],
   ['FOR TABLES IN SCHEMA public', 15],
-] as const)('%s fits', async (definition, since) => {
+] as const)('%s fits', async ([definition, since], { skip }) => {
   await using database = await withUsers()
-  if ((await majorOf(database)) < since) return
+  skip((await majorOf(database)) < since)
   await database.query(`CREATE PUBLICATION wide ${definition}`)
   expect(await ensure(database, 'wide', false)).toBe('exists')
 })
