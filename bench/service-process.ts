@@ -1,0 +1,79 @@
+// The real service as a child process, and what the operating system says of it.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { stringify } from 'yaml'
+
+const BIN = fileURLToPath(new URL('../bin/suprsync.js', import.meta.url))
+
+export interface BenchConfig {
+  readonly databaseUrl: string
+  readonly baseUrl: string
+  readonly slot?: string
+  readonly schema?: string
+  readonly maxInFlight?: number
+}
+
+export class ServiceProcess implements AsyncDisposable {
+  readonly #folder: string
+  readonly #child: ChildProcess
+
+  private constructor(folder: string, child: ChildProcess) {
+    this.#folder = folder
+    this.#child = child
+  }
+
+  static async start(config: BenchConfig): Promise<ServiceProcess> {
+    const folder = await mkdtemp(join(tmpdir(), 'suprsync-bench-'))
+    const file = join(folder, 'suprsync.yaml')
+    await writeFile(
+      file,
+      stringify({
+        version: 1,
+        source: {
+          url: config.databaseUrl,
+          table: 'public.users',
+          publication: 'bench',
+          slot: config.slot ?? 'bench_service',
+        },
+        state: { schema: config.schema ?? 'suprsync' },
+        suprsend: {
+          api_key: 'bench',
+          base_url: config.baseUrl,
+          max_requests_per_second: 'off',
+          max_in_flight: config.maxInFlight ?? 64,
+        },
+        http: { listen: 'off' },
+        log: { level: 'warn' },
+        user: { distinct_id: 'id' },
+        profile: { $email: 'email', $sms: 'phone', $timezone: 'timezone', name: 'name', settings: 'settings' },
+      }),
+    )
+    const child = spawn(process.execPath, [BIN, 'run', '--config', file], { stdio: ['ignore', 'ignore', 'inherit'] })
+    return new ServiceProcess(folder, child)
+  }
+
+  /** The largest resident set so far, MB. */
+  async peakRssMb(): Promise<number> {
+    const status = await readFile(`/proc/${this.#child.pid}/status`, 'utf8')
+    return Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024)
+  }
+
+  /** Seconds of processor time used so far, user and system. */
+  async cpuSeconds(): Promise<number> {
+    const fields = (await readFile(`/proc/${this.#child.pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? []
+    return (Number(fields[11]) + Number(fields[12])) / 100
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      const exited = once(this.#child, 'exit')
+      this.#child.kill('SIGTERM')
+      await exited
+    }
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+}
