@@ -53,11 +53,14 @@ export function mergeUsers(distinctIds: Iterable<string>, rows: Iterable<LiveRow
 
 const INTEGER = /^-?\d+$/
 
-/** Integers by value, everything else by code unit. */
+/**
+ * Integers by value and before everything else, which goes by code unit; `7` and `07` are two keys of a text column. A total
+ * order: else the winner would depend on which row came first.
+ */
 export function compareKeys(a: string, b: string): number {
-  if (INTEGER.test(a) && INTEGER.test(b)) {
-    const difference = BigInt(a) - BigInt(b)
-    return difference < 0n ? -1 : difference > 0n ? 1 : 0
-  }
+  const [aIsInteger, bIsInteger] = [INTEGER.test(a), INTEGER.test(b)]
+  if (aIsInteger !== bIsInteger) return aIsInteger ? -1 : 1
+  const difference = aIsInteger ? BigInt(a) - BigInt(b) : 0n
+  if (difference !== 0n) return difference < 0n ? -1 : 1
   return a < b ? -1 : a > b ? 1 : 0
 }
