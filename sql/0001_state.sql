@@ -3,7 +3,7 @@
 
 -- How far capture has come, and who may write. One row.
 CREATE TABLE checkpoint (
-  only              boolean PRIMARY KEY DEFAULT true CHECK (only),
+  singleton         boolean PRIMARY KEY DEFAULT true CHECK (singleton),
   -- Counts the histories of the source that were followed: a new slot or another server begins a new era.
   era               integer NOT NULL,
   system_identifier text NOT NULL,
@@ -36,6 +36,8 @@ CREATE TABLE source_row (
   -- NULL: a tombstone, known to be gone.
   part          jsonb,
   part_hash     text COLLATE "C",
+  -- Of the mapped columns' values and the mapping: while it is the same nothing has to be mapped to see that nothing changed.
+  row_hash      text COLLATE "C",
   -- Values that were left out, with the reason and without the value.
   reasons       jsonb,
   -- Another live row holds the same distinct_id and goes before this one.

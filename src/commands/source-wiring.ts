@@ -6,7 +6,7 @@ import { SuprsyncError } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import { digest } from '../core/json.ts'
 import type { Logger } from '../core/logger.ts'
-import { compileMapping, type Mapping, mappedColumns } from '../core/mapping.ts'
+import { compileMapping, mappedColumns } from '../core/mapping.ts'
 import type { Source } from '../core/source-port.ts'
 import { decideStart, type FoundServer } from '../core/start-decision.ts'
 import { describeTable, readTableFacts } from '../postgres/catalogue.ts'
@@ -18,6 +18,7 @@ import { isSlotInUse, ReplicationStream } from '../postgres/stream.ts'
 import { identifySystem } from '../postgres/system.ts'
 import type { StateDatabase } from '../state/database.ts'
 import { createCheckpoint, readCheckpoint } from '../state/ownership.ts'
+import type { CompiledSource } from '../sync/row-mapper.ts'
 
 export interface SourceWiringOptions {
   readonly config: Config
@@ -109,7 +110,7 @@ export class SourceWiring implements AsyncDisposable {
     }
   }
 
-  async openSource(): Promise<{ readonly source: Source; readonly mapping: Mapping }> {
+  async openSource(): Promise<{ readonly source: Source } & CompiledSource> {
     const { config } = this.#options
     const described = await describeTable(this.#pool, config.source.table, mappedColumns(config.mapping))
     if (described.kind === 'missing') {
@@ -142,7 +143,7 @@ export class SourceWiring implements AsyncDisposable {
         }
       },
     }
-    return { source, mapping: compiled.mapping }
+    return { source, mapping: compiled.mapping, mappingHash: mappingHash(config) }
   }
 
   /** We hold the locks, so whoever still streams is a session left over: of a process cut off, or paused. */

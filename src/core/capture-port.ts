@@ -44,6 +44,14 @@ export interface StateCommit {
 export interface CaptureState {
   readonly era: number
   readRows(source: string, keys: readonly string[]): Promise<ReadonlyMap<string, StoredRow>>
+  /**
+   * The rows that are not stored as these hashes say (null: always), each as it is stored; null where state does not know it.
+   * A row that is missing from the answer is stored exactly so, in this era.
+   */
+  readChangedRows(
+    source: string,
+    rows: readonly { readonly key: string; readonly rowHash: string | null }[],
+  ): Promise<ReadonlyMap<string, StoredRow | null>>
   /** Live rows that hold one of the ids, without those of `exceptKeys` (they are being written). */
   readLiveRows(
     source: string,

@@ -15,7 +15,13 @@ export interface IdleProgress {
   readonly sinceLastWriteMs: number
 }
 
-export function shouldPersist({ settled, persisted, replyRequested, endsSlices, sinceLastWriteMs }: IdleProgress): boolean {
+export function shouldPersist({
+  settled,
+  persisted,
+  replyRequested,
+  endsSlices,
+  sinceLastWriteMs,
+}: IdleProgress): boolean {
   if (settled <= persisted) return false
   if (replyRequested || endsSlices) return true
   return settled >> SEGMENT_BITS !== persisted >> SEGMENT_BITS && sinceLastWriteMs >= LEAST_INTERVAL_MS

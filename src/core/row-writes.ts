@@ -12,7 +12,11 @@ export interface UserTouch {
   readonly lastChangedAt: number
 }
 
-export function streamedWrite(row: StreamedRow, stored: StoredRow | undefined, era: number): RowWrite {
+export function streamedWrite(
+  row: StreamedRow & { readonly content: RowContent },
+  stored: StoredRow | undefined,
+  era: number,
+): RowWrite {
   const earlier = stored?.era === era ? stored.readSnapshot : null
   return {
     key: row.key,

@@ -5,6 +5,7 @@
 import { canonical, digest, type JsonObject } from './json.ts'
 import type { Lsn } from './lsn.ts'
 import { type Profile, profileHash, type Reason } from './profile.ts'
+import type { TextRow } from './row.ts'
 import { isOlder, type Snapshot, sees } from './snapshot.ts'
 
 /** What a row contributes; `part` null: it is gone, or must not be a user. */
@@ -12,6 +13,8 @@ export interface RowContent {
   readonly distinctId: string | null
   readonly part: Profile | null
   readonly partHash: string | null
+  /** Of the values that were mapped and of the mapping; null when there is no row. */
+  readonly rowHash: string | null
   readonly reasons: readonly Reason[]
 }
 
@@ -33,7 +36,9 @@ export interface StoredRow extends RowVersion {
 /** The newest streamed state of a row within a batch. */
 export interface StreamedRow {
   readonly key: string
-  readonly content: RowContent
+  /** Not mapped yet: most changes turn out to be of unmapped columns. null: deleted. */
+  readonly row: TextRow | null
+  readonly rowHash: string | null
   readonly xid: bigint
   readonly commitLsn: Lsn
   /** When the first and the last of its changes in this batch were committed, milliseconds since 1970. */
@@ -53,7 +58,17 @@ export interface PagedRow {
 export type StreamVerdict = 'write' | 'noop' | 'replay' | 'older'
 export type PageVerdict = 'write' | 'seen' | 'older'
 
-export const ABSENT: RowContent = { distinctId: null, part: null, partHash: null, reasons: [] }
+export const ABSENT: RowContent = { distinctId: null, part: null, partHash: null, rowHash: null, reasons: [] }
+
+/**
+ * Equal hashes: the same values under the same mapping. PostgreSQL's text holds no NUL, so NUL parts the values.
+ * @param mappingHash of the mapping that reads the row.
+ */
+export function rowHash(mappingHash: string, row: TextRow): string {
+  let text = mappingHash
+  for (const value of row) text += value === null ? '\0\0' : `\0${value}`
+  return digest(text)
+}
 
 /** Equal hashes: nothing would be stored differently. Reasons count, order of keys does not. */
 export function partHash(part: Profile, reasons: readonly Reason[]): string {
@@ -61,7 +76,11 @@ export function partHash(part: Profile, reasons: readonly Reason[]): string {
   return reasons.length === 0 ? hash : digest(hash + canonical(reasons as unknown as readonly JsonObject[]))
 }
 
-export function judgeStreamed(stored: StoredRow | undefined, row: StreamedRow, era: number): StreamVerdict {
+export function judgeStreamed(
+  stored: StoredRow | undefined,
+  row: StreamedRow & { readonly content: RowContent },
+  era: number,
+): StreamVerdict {
   if (!stored) return 'write'
   if (stored.era === era) {
     if (stored.changeLsn !== null && row.commitLsn < stored.changeLsn) return 'replay'

@@ -43,6 +43,20 @@ export class CaptureStore implements CaptureState {
     return new Map(rows.map((row) => [row.key, storedRow(row, snapshots)]))
   }
 
+  async readChangedRows(
+    source: string,
+    wanted: readonly { readonly key: string; readonly rowHash: string | null }[],
+  ): Promise<ReadonlyMap<string, StoredRow | null>> {
+    const { rows } = await sql<StoredRecord & { known: boolean }>`
+      select i.key, r.key is not null as known, r.distinct_id, r.part is not null as live, r.part_hash, r.era, r.duplicate,
+        r.change_xid::text, r.change_lsn::text, r.read_snapshot::text
+      from unnest(${wanted.map(({ key }) => key)}::text[], ${wanted.map(({ rowHash }) => rowHash)}::text[]) as i (key, row_hash)
+      left join source_row r on r.source = ${source} and r.key = i.key
+      where i.row_hash is null or r.row_hash is distinct from i.row_hash or r.era <> ${this.era}`.execute(this.#db)
+    const snapshots = new Map<string, Snapshot>()
+    return new Map(rows.map((row) => [row.key, row.known ? storedRow(row, snapshots) : null]))
+  }
+
   async readLiveRows(
     source: string,
     distinctIds: readonly string[],
@@ -157,20 +171,21 @@ function jsonText(value: Json | object | null): string | null {
 
 async function writeRows(db: Kysely<Schema>, source: string, era: number, rows: readonly RowWrite[]): Promise<void> {
   await sql`
-    insert into source_row as r (source, key, distinct_id, part, part_hash, reasons, era, change_xid, change_lsn, read_snapshot)
-    select ${source}, i.key, i.distinct_id, i.part::jsonb, i.part_hash, i.reasons::jsonb, ${era}, i.change_xid::xid8, i.change_lsn::pg_lsn, i.read_snapshot::pg_snapshot
+    insert into source_row as r (source, key, distinct_id, part, part_hash, row_hash, reasons, era, change_xid, change_lsn, read_snapshot)
+    select ${source}, i.key, i.distinct_id, i.part::jsonb, i.part_hash, i.row_hash, i.reasons::jsonb, ${era}, i.change_xid::xid8, i.change_lsn::pg_lsn, i.read_snapshot::pg_snapshot
     from unnest(
       ${rows.map((row) => row.key)}::text[],
       ${rows.map((row) => row.content.distinctId)}::text[],
       ${rows.map((row) => jsonText(row.content.part))}::text[],
       ${rows.map((row) => row.content.partHash)}::text[],
+      ${rows.map((row) => row.content.rowHash)}::text[],
       ${rows.map((row) => (row.content.reasons.length === 0 ? null : jsonText(row.content.reasons)))}::text[],
       ${rows.map((row) => row.version.changeXid?.toString() ?? null)}::text[],
       ${rows.map((row) => (row.version.changeLsn === null ? null : formatLsn(row.version.changeLsn)))}::text[],
       ${rows.map((row) => row.version.readSnapshot?.text ?? null)}::text[]
-    ) as i (key, distinct_id, part, part_hash, reasons, change_xid, change_lsn, read_snapshot)
+    ) as i (key, distinct_id, part, part_hash, row_hash, reasons, change_xid, change_lsn, read_snapshot)
     on conflict (source, key) do update set
-      distinct_id = excluded.distinct_id, part = excluded.part, part_hash = excluded.part_hash, reasons = excluded.reasons,
+      distinct_id = excluded.distinct_id, part = excluded.part, part_hash = excluded.part_hash, row_hash = excluded.row_hash, reasons = excluded.reasons,
       era = excluded.era, change_xid = excluded.change_xid, change_lsn = excluded.change_lsn, read_snapshot = excluded.read_snapshot,
       duplicate = r.duplicate and excluded.part is not null`.execute(db)
 }

@@ -5,19 +5,18 @@ import type { CaptureState } from '../core/capture-port.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Lsn } from '../core/lsn.ts'
-import type { Mapping } from '../core/mapping.ts'
 import type { Metrics } from '../core/metrics.ts'
 import type { Source } from '../core/source-port.ts'
 import { type BackfillOptions, type BackfillStart, runBackfill } from './backfill.ts'
 import { Capture } from './capture.ts'
-import { RowMapper } from './row-mapper.ts'
+import { type CompiledSource, RowMapper } from './row-mapper.ts'
 import { StateWriter } from './state-writer.ts'
 
 export interface CapturePorts {
   /** Makes sure that publication, slot and checkpoint are there and fit together. */
   prepare(): Promise<void>
   takeOver(): Promise<{ readonly state: CaptureState; readonly lsn: Lsn; readonly startXid: bigint }>
-  openSource(): Promise<{ readonly source: Source; readonly mapping: Mapping }>
+  openSource(): Promise<{ readonly source: Source } & CompiledSource>
   owedBackfill(era: number): Promise<BackfillStart | null>
 }
 
@@ -34,12 +33,13 @@ export interface CaptureSessionOptions {
 export async function runCaptureSession(options: CaptureSessionOptions, signal: AbortSignal): Promise<void> {
   const { ports, metrics, failPoints, log } = options
   await ports.prepare()
-  const { source, mapping } = await ports.openSource()
+  const { source, ...compiled } = await ports.openSource()
   const { state, lsn, startXid } = await ports.takeOver()
   const { table, pages } = source
-  const mapper = new RowMapper(mapping, metrics)
+  const mapper = new RowMapper(compiled, metrics)
   const writer = new StateWriter({
     state,
+    mapper,
     source: `${table.schema}.${table.name}`,
     metrics,
     failPoints,

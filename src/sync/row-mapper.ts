@@ -8,27 +8,32 @@ import type { Metrics } from '../core/metrics.ts'
 import { isComplete, rowKey, type Table, type TextRow } from '../core/row.ts'
 import { type Snapshot, sees } from '../core/snapshot.ts'
 import type { Pages } from '../core/source-port.ts'
-import { ABSENT, partHash, type RowContent, type StreamedRow } from '../core/source-row.ts'
+import { ABSENT, partHash, type RowContent, rowHash, type StreamedRow } from '../core/source-row.ts'
+
+export interface CompiledSource {
+  readonly mapping: Mapping
+  /** Another mapping, another hash: what was stored under the former is mapped anew. */
+  readonly mappingHash: string
+}
 
 export class RowMapper {
   readonly #mapping: Mapping
+  readonly #mappingHash: string
   readonly #metrics: Metrics
 
-  constructor(mapping: Mapping, metrics: Metrics) {
+  constructor({ mapping, mappingHash }: CompiledSource, metrics: Metrics) {
     this.#mapping = mapping
+    this.#mappingHash = mappingHash
     this.#metrics = metrics
   }
 
   content(row: TextRow): RowContent {
     const mapped = this.#mapping.map(row)
     for (const reason of mapped.reasons) this.#metrics.valueLeftOut(reason.key, reason.code)
-    if (mapped.kind === 'absent') return { ...ABSENT, distinctId: mapped.distinctId, reasons: mapped.reasons }
-    return {
-      distinctId: mapped.distinctId,
-      part: mapped.profile,
-      partHash: partHash(mapped.profile, mapped.reasons),
-      reasons: mapped.reasons,
-    }
+    const { reasons, distinctId } = mapped
+    const hash = rowHash(this.#mappingHash, row)
+    if (mapped.kind === 'absent') return { ...ABSENT, distinctId, reasons, rowHash: hash }
+    return { distinctId, part: mapped.profile, partHash: partHash(mapped.profile, reasons), rowHash: hash, reasons }
   }
 
   async streamed(
@@ -61,7 +66,8 @@ export class RowMapper {
   #streamed(batched: BatchedRow, row: TextRow | null, readSnapshot: Snapshot | null): StreamedRow {
     return {
       key: batched.key,
-      content: row === null ? ABSENT : this.content(row),
+      row,
+      rowHash: row === null ? null : rowHash(this.#mappingHash, row),
       xid: batched.version.xid,
       commitLsn: batched.version.commitLsn,
       firstCommittedAt: batched.firstCommittedAt,

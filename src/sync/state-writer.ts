@@ -17,10 +17,12 @@ import {
   type StreamedRow,
   type StreamVerdict,
 } from '../core/source-row.ts'
+import type { RowMapper } from './row-mapper.ts'
 
 export interface StateWriterOptions {
   readonly state: CaptureState
   readonly source: string
+  readonly mapper: Pick<RowMapper, 'content'>
   readonly metrics: Metrics
   readonly failPoints: FailPoints
   /** Called after each commit that may have made users pending. */
@@ -49,24 +51,32 @@ export class StateWriter {
   /** @returns false when nothing needed to be written: then the checkpoint has not moved either. */
   storeStreamed(rows: readonly StreamedRow[], lsn: Lsn | null): Promise<boolean> {
     return this.#inTurn(async () => {
-      const { state, source, metrics } = this.#options
+      const { state, source, mapper, metrics } = this.#options
       if (rows.length === 0) return false
-      const stored = await state.readRows(
+      const changed = await state.readChangedRows(
         source,
-        rows.map((row) => row.key),
+        rows.map((row) => ({ key: row.key, rowHash: row.varied ? null : row.rowHash })),
       )
-      const skipped: Record<Exclude<StreamVerdict, 'write'>, number> = { noop: 0, replay: 0, older: 0 }
+      const skipped: Record<Exclude<StreamVerdict, 'write'>, number> = {
+        noop: rows.length - changed.size,
+        replay: 0,
+        older: 0,
+      }
+      const stored = new Map<string, StoredRow>()
       const touched = new TouchedUsers()
       const writes: RowWrite[] = []
-      for (const row of rows) {
-        const known = stored.get(row.key)
-        const verdict = judgeStreamed(known, row, state.era)
+      for (const unmapped of rows) {
+        const known = changed.get(unmapped.key)
+        if (known === undefined) continue
+        if (known) stored.set(unmapped.key, known)
+        const row = { ...unmapped, content: unmapped.row === null ? ABSENT : mapper.content(unmapped.row) }
+        const verdict = judgeStreamed(known ?? undefined, row, state.era)
         if (verdict !== 'write') {
           skipped[verdict] += 1
           continue
         }
-        writes.push(streamedWrite(row, known, state.era))
-        touched.add(known, row.content, {
+        writes.push(streamedWrite(row, known ?? undefined, state.era))
+        touched.add(known ?? undefined, row.content, {
           changeLsn: row.commitLsn,
           firstChangedAt: row.firstCommittedAt,
           lastChangedAt: row.lastCommittedAt,
