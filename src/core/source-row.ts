@@ -1,6 +1,7 @@
 // Rows of the source as state knows them, and the one decision whether a report about a row (from the stream or from a
 // page) is newer than what is stored (DESIGN §6). Invariants: a change that a stored page saw is never applied over it; a
-// page that does not see the stored change, or the table's last TRUNCATE, is never applied over it.
+// page that does not see the stored change, or the table's last TRUNCATE, is never applied over it. What another era stored
+// has no version here: it is written anew even when nothing differs.
 
 import { canonical, digest, type JsonObject } from './json.ts'
 import type { Lsn } from './lsn.ts'
@@ -61,12 +62,13 @@ export type PageVerdict = 'write' | 'seen' | 'older'
 export const ABSENT: RowContent = { distinctId: null, part: null, partHash: null, rowHash: null, reasons: [] }
 
 /**
- * Equal hashes: the same values under the same mapping. PostgreSQL's text holds no NUL, so NUL parts the values.
+ * Equal hashes: the same values under the same mapping. PostgreSQL's text holds no NUL, so NUL parts the values; what
+ * follows it tells NULL from text, else (NULL, '') and ('', NULL) would be one.
  * @param mappingHash of the mapping that reads the row.
  */
 export function rowHash(mappingHash: string, row: TextRow): string {
   let text = mappingHash
-  for (const value of row) text += value === null ? '\0\0' : `\0${value}`
+  for (const value of row) text += value === null ? '\0-' : `\0+${value}`
   return digest(text)
 }
 
@@ -76,18 +78,30 @@ export function partHash(part: Profile, reasons: readonly Reason[]): string {
   return reasons.length === 0 ? hash : digest(hash + canonical(reasons as unknown as readonly JsonObject[]))
 }
 
+export interface Surroundings {
+  readonly era: number
+  /** Pages are being read: one that was read earlier may be stored later. */
+  readonly paging: boolean
+}
+
+/**
+ * Whether a change counts even when the row is stored just as it says: its row went through other states, and a page that
+ * saw one of those may be on its way. A row that was read again may have, unseen by us.
+ */
+export function needsVersion(row: Pick<StreamedRow, 'varied' | 'readSnapshot'>, paging: boolean): boolean {
+  return row.varied || (paging && row.readSnapshot !== null)
+}
+
 export function judgeStreamed(
   stored: StoredRow | undefined,
   row: StreamedRow & { readonly content: RowContent },
-  era: number,
+  { era, paging }: Surroundings,
 ): StreamVerdict {
-  if (!stored) return 'write'
-  if (stored.era === era) {
-    if (stored.changeLsn !== null && row.commitLsn < stored.changeLsn) return 'replay'
-    if (row.readSnapshot === null && stored.readSnapshot && sees(stored.readSnapshot, row.xid)) return 'older'
-    if (row.readSnapshot && stored.readSnapshot && isOlder(row.readSnapshot, stored.readSnapshot)) return 'older'
-  }
-  return !row.varied && isSame(stored, row.content) ? 'noop' : 'write'
+  if (!stored || stored.era !== era) return 'write'
+  if (stored.changeLsn !== null && row.commitLsn < stored.changeLsn) return 'replay'
+  if (row.readSnapshot === null && stored.readSnapshot && sees(stored.readSnapshot, row.xid)) return 'older'
+  if (row.readSnapshot && stored.readSnapshot && isOlder(row.readSnapshot, stored.readSnapshot)) return 'older'
+  return !needsVersion(row, paging) && isSame(stored, row.content) ? 'noop' : 'write'
 }
 
 /** @param truncateXid the table's last TRUNCATE in this era, or null. */
@@ -97,11 +111,9 @@ export function judgePaged(
   page: { readonly snapshot: Snapshot; readonly truncateXid: bigint | null; readonly era: number },
 ): PageVerdict {
   if (page.truncateXid !== null && !sees(page.snapshot, page.truncateXid)) return 'older'
-  if (!stored) return 'write'
-  if (stored.era === page.era) {
-    if (stored.changeXid !== null && !sees(page.snapshot, stored.changeXid)) return 'older'
-    if (stored.readSnapshot && isOlder(page.snapshot, stored.readSnapshot)) return 'older'
-  }
+  if (!stored || stored.era !== page.era) return 'write'
+  if (stored.changeXid !== null && !sees(page.snapshot, stored.changeXid)) return 'older'
+  if (stored.readSnapshot && isOlder(page.snapshot, stored.readSnapshot)) return 'older'
   return isSame(stored, row.content) ? 'seen' : 'write'
 }
 

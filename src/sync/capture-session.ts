@@ -36,10 +36,12 @@ export async function runCaptureSession(options: CaptureSessionOptions, signal: 
   const { source, ...compiled } = await ports.openSource()
   const { state, lsn, startXid } = await ports.takeOver()
   const { table, pages } = source
+  const owed = await ports.owedBackfill(state.era)
   const mapper = new RowMapper(compiled, metrics)
   const writer = new StateWriter({
     state,
     mapper,
+    paging: owed !== null,
     source: `${table.schema}.${table.name}`,
     metrics,
     failPoints,
@@ -52,7 +54,6 @@ export async function runCaptureSession(options: CaptureSessionOptions, signal: 
 
   const ended = new AbortController()
   const either = AbortSignal.any([signal, ended.signal])
-  const owed = await ports.owedBackfill(state.era)
   const captured = capture.run(either)
   const backfilled = owed
     ? runBackfill(

@@ -12,6 +12,7 @@ import {
   ABSENT,
   judgePaged,
   judgeStreamed,
+  needsVersion,
   type PagedRow,
   type StoredRow,
   type StreamedRow,
@@ -23,6 +24,8 @@ export interface StateWriterOptions {
   readonly state: CaptureState
   readonly source: string
   readonly mapper: Pick<RowMapper, 'content'>
+  /** A backfill is owed: pages are read until its last one is stored. */
+  readonly paging: boolean
   readonly metrics: Metrics
   readonly failPoints: FailPoints
   /** Called after each commit that may have made users pending. */
@@ -42,10 +45,12 @@ const TRUNCATE_SLICE = 2_000
 
 export class StateWriter {
   readonly #options: StateWriterOptions
+  #paging: boolean
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(options: StateWriterOptions) {
     this.#options = options
+    this.#paging = options.paging
   }
 
   /** @returns false when nothing needed to be written: then the checkpoint has not moved either. */
@@ -53,9 +58,10 @@ export class StateWriter {
     return this.#inTurn(async () => {
       const { state, source, mapper, metrics } = this.#options
       if (rows.length === 0) return false
+      const surroundings = { era: state.era, paging: this.#paging }
       const changed = await state.readChangedRows(
         source,
-        rows.map((row) => ({ key: row.key, rowHash: row.varied ? null : row.rowHash })),
+        rows.map((row) => ({ key: row.key, rowHash: needsVersion(row, this.#paging) ? null : row.rowHash })),
       )
       const skipped: Record<Exclude<StreamVerdict, 'write'>, number> = {
         noop: rows.length - changed.size,
@@ -70,7 +76,7 @@ export class StateWriter {
         if (known === undefined) continue
         if (known) stored.set(unmapped.key, known)
         const row = { ...unmapped, content: unmapped.row === null ? ABSENT : mapper.content(unmapped.row) }
-        const verdict = judgeStreamed(known ?? undefined, row, state.era)
+        const verdict = judgeStreamed(known ?? undefined, row, surroundings)
         if (verdict !== 'write') {
           skipped[verdict] += 1
           continue
@@ -113,6 +119,7 @@ export class StateWriter {
       }
       const seenRows = seen.length === 0 ? null : { keys: seen, snapshot }
       await this.#commit(writes, stored, touched, { ...NOTHING, lane: 1, seen: seenRows, backfill })
+      if (backfill.finished) this.#paging = false
       metrics.backfillRows(rows.length)
     })
   }

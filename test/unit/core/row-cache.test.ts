@@ -20,38 +20,48 @@ test('knows what was put in, until it is taken out', () => {
   expect(cache.get('2')).toBeUndefined()
 })
 
-test('a row larger than the cache is not kept and pushes nothing else out for ever', () => {
+test('a row larger than half of the cache is not kept, and what was known of it is forgotten', () => {
   const cache = new RowCache(1_000)
+  cache.set('1', ['1'])
+  cache.set('big', ['x'])
   cache.set('big', ['x'.repeat(10_000)])
   expect(cache.get('big')).toBeUndefined()
-  cache.set('1', ['1'])
   expect(cache.get('1')).toEqual(['1'])
 })
 
-test('holds the newest rows that fit, in any order of sets and deletes', () => {
+test('never a state that was replaced or taken out; the newest half is there; bounded', () => {
   const text = fc.nat(400).map((size) => 'x'.repeat(size))
-  const action = fc.record({ id: fc.constantFrom('a', 'b', 'c', 'd', 'e'), value: fc.option(text) })
+  const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
+  const action = fc.record({ id: fc.constantFrom(...ids), value: fc.option(text, { freq: 8 }) })
+  // 120 and the id's length for the entry, 32 and two bytes a character for the text.
+  const size = (value: string) => 120 + 1 + 32 + value.length * 2
+  const maxBytes = 3_000
   fc.assert(
     fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
-      const maxBytes = 1_500
       const cache = new RowCache(maxBytes)
       const model = new Map<string, string>()
+      let sinceLast: { readonly id: string; readonly bytes: number }[] = []
       for (const { id, value } of actions) {
-        model.delete(id)
-        if (value === null) cache.delete(id)
-        else {
+        if (value === null) {
+          cache.delete(id)
+          model.delete(id)
+        } else {
           cache.set(id, [value])
           model.set(id, value)
+          sinceLast = [{ id, bytes: size(value) }, ...sinceLast]
         }
-        // 120 and the id's length for the entry, 32 and two bytes a character for the text.
-        const size = () => [...model].reduce((sum, [key, it]) => sum + 120 + key.length + 32 + it.length * 2, 0)
-        for (const oldest of model.keys()) {
-          if (size() <= maxBytes) break
-          model.delete(oldest)
+        let [bytes, kept] = [0, 0]
+        for (const key of ids) {
+          const known = cache.get(key)
+          if (known === undefined) continue
+          expect(known).toEqual([model.get(key)])
+          kept += size(known[0] ?? '')
         }
-        for (const key of ['a', 'b', 'c', 'd', 'e']) {
-          const known = model.get(key)
-          expect(cache.get(key)).toEqual(known === undefined ? undefined : [known])
+        expect(kept).toBeLessThanOrEqual(maxBytes)
+        for (const it of sinceLast) {
+          bytes += it.bytes
+          if (bytes > maxBytes / 2) break
+          expect(cache.get(it.id)).toEqual(model.has(it.id) ? [model.get(it.id)] : undefined)
         }
       }
     }),
