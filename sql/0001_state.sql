@@ -53,6 +53,10 @@ CREATE TABLE source_row (
 
 CREATE INDEX source_row_by_user ON source_row (distinct_id);
 CREATE INDEX source_row_duplicates ON source_row (distinct_id) WHERE duplicate;
+-- For `status` and `failed list`. `part` must stand in no index, not even in a predicate: each edit changes it, and would cease
+-- to be a HOT update.
+CREATE INDEX source_row_reasons ON source_row (key) WHERE reasons IS NOT NULL;
+CREATE INDEX source_row_unusable ON source_row (key) WHERE reasons @> '[{"code": "invalid_distinct_id"}]';
 
 -- One row per user: what SuprSend should hold (desired), what it last certainly accepted (synced), what it may hold (sending).
 CREATE TABLE profile (
@@ -82,8 +86,8 @@ CREATE TABLE profile (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 
 CREATE INDEX profile_due ON profile (lane, due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX profile_failed ON profile (distinct_id) WHERE failure IS NOT NULL AND due_at IS NULL;
-
+CREATE INDEX profile_failed ON profile ((failure ->> 'code'), distinct_id) WHERE failure IS NOT NULL AND due_at IS NULL;
+CREATE INDEX profile_retrying ON profile ((failure ->> 'code')) WHERE failure IS NOT NULL AND due_at IS NOT NULL;
 CREATE INDEX profile_gone ON profile (distinct_id) WHERE desired IS NULL;
 
 -- Backfill runs; the newest unfinished one is resumed.

@@ -5,6 +5,11 @@ import pg from 'pg'
 import { SuprsyncError } from '../core/error.ts'
 
 const BUCKETS = 64
+/** The first half of the locks' key, hashed by the server. */
+export function lockName(schema: string): string {
+  return `suprsync ${schema}`
+}
+
 /** Lock 0 is capture's, 1 to 64 are the buckets'. */
 const LOCKS = BUCKETS + 1
 
@@ -44,7 +49,7 @@ export class LockSession implements AsyncDisposable {
       const { rows } = await client.query<{ owned: boolean }>(
         `select bool_and(pg_try_advisory_lock(hashtext($1), number)) as owned
          from generate_series(0, $2::int - 1) as number`,
-        [`suprsync ${schema}`, LOCKS],
+        [lockName(schema), LOCKS],
       )
       if (rows[0]?.owned) return session
     } catch (error) {
