@@ -2,7 +2,7 @@
 // commit in another order than their ids, become visible to others only after their commit was streamed, and pages are
 // read at any moment and stored at any later one. Guarantees that whatever is reported could be reported by a real server.
 import type { Lsn } from '../../../src/core/lsn.ts'
-import type { Profile } from '../../../src/core/profile.ts'
+import { documentOf } from '../../../src/core/profile.ts'
 import { pagedWrite, streamedWrite } from '../../../src/core/row-writes.ts'
 import { parseSnapshot, type Snapshot, sees } from '../../../src/core/snapshot.ts'
 import {
@@ -20,6 +20,8 @@ export type Value = string | null
 
 export type Step =
   | { readonly kind: 'begin'; readonly value: Value; readonly fate: 'commit' | 'abort' | 'elsewhere' }
+  /** One that nobody waits for: begun, committed and visible at once. */
+  | { readonly kind: 'update'; readonly value: Value }
   | { readonly kind: 'commit' | 'appear' | 'readPage' | 'storePage'; readonly pick: number }
   | { readonly kind: 'stream'; readonly count: number; readonly reread: boolean }
   | { readonly kind: 'storeReread' | 'restart' }
@@ -100,14 +102,16 @@ export class MvccModel {
       case 'begin':
         if (this.#running.length < 4) this.#running.push({ xid: this.#nextXid++, value: step.value, fate: step.fate })
         return
+      case 'update': {
+        const transaction: Transaction = { xid: this.#nextXid++, value: step.value, fate: 'commit' }
+        this.#running.push(transaction)
+        this.#commit(transaction)
+        return this.#appear(transaction)
+      }
       case 'commit':
         return this.#commit(pick(this.#running, step.pick))
-      case 'appear': {
-        const transaction = pick(this.#hidden, step.pick)
-        if (!transaction) return
-        this.#hidden = this.#hidden.filter((it) => it !== transaction)
-        return this.#complete(transaction.xid)
-      }
+      case 'appear':
+        return this.#appear(pick(this.#hidden, step.pick))
       case 'readPage': {
         const reading = this.#read()
         if (this.#slot && reading.snapshot.xmin > this.#slot.startXid) this.#pages.push(reading)
@@ -156,6 +160,12 @@ export class MvccModel {
     if (!changes) return
     this.#history.push({ xid: transaction.xid, value: transaction.value })
     this.#wal.push({ xid: transaction.xid, commitLsn: this.#lsn as Lsn, index: this.#history.length - 1 })
+  }
+
+  #appear(transaction: Transaction | undefined): void {
+    if (!transaction || !this.#hidden.includes(transaction)) return
+    this.#hidden = this.#hidden.filter((it) => it !== transaction)
+    this.#complete(transaction.xid)
   }
 
   #complete(xid: bigint): void {
@@ -234,7 +244,7 @@ export class MvccModel {
 
 export function contentOf(value: Value): RowContent {
   if (value === null) return ABSENT
-  const part: Profile = { channels: {}, properties: { value } }
+  const part = documentOf({ channels: {}, properties: { value } })
   return { distinctId: 'u', part, partHash: partHash(part, []), rowHash: rowHash('', [value]), reasons: [] }
 }
 
