@@ -21,6 +21,7 @@ export interface WorkloadOptions {
 }
 
 export interface Workload extends AsyncDisposable {
+  readonly seed: number
   readonly ids: readonly string[]
   /** Committed and rolled back. */
   readonly transactions: number
@@ -69,6 +70,7 @@ export function startWorkload(options: WorkloadOptions): Workload {
     await ended
   }
   return {
+    seed,
     ids: Array.from({ length: users }, (_, index) => String(index + 1)),
     get transactions() {
       return transactions
