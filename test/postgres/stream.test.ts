@@ -1,0 +1,293 @@
+// The replication stream on a real server: each trap of pg-logical-replication (POSTGRES.md), provoked.
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { expect, describe as group, test } from 'vitest'
+import { errorCode } from '../../src/core/error.ts'
+import type { Lsn } from '../../src/core/lsn.ts'
+import { connectionConfig } from '../../src/postgres/connection.ts'
+import { isSlotInUse, ReplicationStream } from '../../src/postgres/stream.ts'
+import { startCluster } from '../support/cluster.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import {
+  confirmedLsn,
+  describe,
+  Follower,
+  publish,
+  type Transaction,
+  terminateWalSender,
+} from '../support/followed-table.ts'
+import { until } from '../support/wait.ts'
+
+const USERS = 'CREATE TABLE users (id int PRIMARY KEY, email text)'
+
+/** How often the server heard of us, as it tells by the time of the last reply. */
+async function replies(database: TestDatabase, count: number): Promise<void> {
+  const times = new Set<string>()
+  await until(
+    async () => {
+      const [row] = await database.query<{ at: string | null }>(
+        `SELECT reply_time::text AS at FROM pg_stat_replication r JOIN pg_replication_slots s ON s.active_pid = r.pid
+         WHERE slot_name = $1`,
+        [database.slot],
+      )
+      if (row?.at) times.add(row.at)
+      return times.size > count
+    },
+    { what: `${count} status messages`, timeoutMs: 20_000 },
+  )
+}
+
+test('of two transactions that commit back to back the second arrives although only the first was confirmed', async () => {
+  await using database = await createTestDatabase()
+  const startLsn = await publish(database, USERS)
+  const table = await describe(database)
+  const pair = await adjacentCommits(database, await Follower.open(database, table, { startLsn }))
+  await using after = await openWhenFree(database, table, pair.first.endLsn)
+  await after.until('the second transaction', () => after.transactions.length > 0)
+  expect(after.transactions[0]).toEqual(pair.second)
+})
+
+/** Clients whose commits overlap, until two commit records touch; the first is confirmed, the connection killed. */
+async function adjacentCommits(
+  database: TestDatabase,
+  follower: Follower,
+): Promise<{ readonly first: Transaction; readonly second: Transaction }> {
+  await using before = follower
+  const adjacent = () => {
+    const at = before.transactions.findIndex((it, index) => it.endLsn === before.transactions[index + 1]?.commitLsn)
+    const [first, second] = at < 0 ? [] : before.transactions.slice(at, at + 2)
+    return first && second ? { first, second } : null
+  }
+  let id = 0
+  const client = async () => {
+    while (!adjacent() && id < 20_000) {
+      id += 1
+      await database.query(`BEGIN; INSERT INTO users VALUES (${id}, 'x'); SELECT pg_sleep(0.002); COMMIT`)
+    }
+  }
+  const clients = Promise.all([client(), client(), client(), client()])
+  await before.until('two adjacent commits', () => adjacent() !== null, 30_000)
+  await clients
+  const pair = adjacent()
+  if (!pair) throw new Error('no adjacent commits')
+  const { endLsn } = pair.first
+  before.stream.confirm(endLsn)
+  await until(async () => (await confirmedLsn(database)) === endLsn, { what: 'exactly the confirmed LSN' })
+  before.stream.confirm((endLsn - 100n) as Lsn) // an older one does not take it back
+  await terminateWalSender(database)
+  await expect(drained(before)).resolves.toMatchObject({ code: '57P01' })
+  expect(await confirmedLsn(database)).toBe(endLsn)
+  return pair
+}
+
+async function drained(follower: Follower): Promise<unknown> {
+  try {
+    for (;;) await follower.take()
+  } catch (error) {
+    return error
+  }
+}
+
+test('what is received but not confirmed stays unconfirmed, however often the server hears of us', async () => {
+  await using database = await createTestDatabase()
+  const startLsn = await publish(database, USERS)
+  await using follower = await Follower.open(database, await describe(database), { startLsn, walSenderTimeoutMs: 600 })
+  await database.query("INSERT INTO users VALUES (1, 'a')")
+  await follower.until('the row', () => follower.changes.length === 1)
+  const before = await confirmedLsn(database)
+  await replies(database, 5)
+  expect(await confirmedLsn(database)).toBe(before)
+  const end = follower.transactions[0]?.endLsn ?? (0n as Lsn)
+  expect(before).toBeLessThan(end)
+  follower.stream.confirm(end)
+  await until(async () => (await confirmedLsn(database)) === end, { what: 'the confirmation' })
+  await replies(database, 3)
+  expect(await confirmedLsn(database)).toBe(end)
+})
+
+test('a keepalive stands behind all that was committed before its position', async () => {
+  await using database = await createTestDatabase()
+  const startLsn = await publish(database, USERS)
+  const options = { startLsn, walSenderTimeoutMs: 150, maxBufferedBytes: 4096 }
+  await using follower = await Follower.open(database, await describe(database), options)
+  const inserts = (async () => {
+    for (let at = 0; at < 300; at += 1) await database.query(`INSERT INTO users VALUES (${at}, repeat('x', 500))`)
+  })()
+  await follower.until('all rows', () => follower.changes.length === 300, 20_000)
+  await inserts
+  const end = follower.transactions.at(-1)?.endLsn ?? (0n as Lsn)
+  const isBehind = () => follower.events.some((event) => event.kind === 'keepalive' && event.lsn >= end)
+  await follower.until('a keepalive behind it all', isBehind)
+  let settled = 0n
+  for (const event of follower.events) {
+    if (event.kind === 'keepalive' && event.lsn > settled) settled = event.lsn
+    if (event.kind === 'begin') expect(event.commitLsn).toBeGreaterThanOrEqual(settled)
+  }
+})
+
+test('a consumer that takes nothing for longer than wal_sender_timeout stays connected, in bounded memory', async () => {
+  await using database = await createTestDatabase()
+  const startLsn = await publish(database, USERS)
+  const options = { startLsn, walSenderTimeoutMs: 600, maxBufferedBytes: 256 << 10 }
+  await using follower = await Follower.open(database, await describe(database), options)
+  const pid = await walSenderPid(database)
+  await database.query('INSERT INTO users SELECT n, repeat(md5(n::text), 32) FROM generate_series(1, 40000) n')
+  await replies(database, 10) // every 200 ms: more than three time-outs
+  expect(await walSenderPid(database)).toBe(pid)
+  await follower.take()
+  let received = 0
+  for (const event of follower.events)
+    if (event.kind === 'insert') for (const value of event.row) received += typeof value === 'string' ? value.length : 0
+  // What the buffer holds and what one read of the socket adds, of 40 MB.
+  expect(received).toBeGreaterThan(100 << 10)
+  expect(received).toBeLessThan(512 << 10)
+  await follower.until('all rows', () => follower.changes.length === 40_000, 30_000)
+  expect(follower.transactions).toHaveLength(1)
+})
+
+async function walSenderPid(database: TestDatabase): Promise<number> {
+  const [row] = await database.query<{ pid: number }>(
+    'SELECT active_pid AS pid FROM pg_replication_slots WHERE slot_name = $1 AND active',
+    [database.slot],
+  )
+  if (!row) throw new Error('nobody streams from the slot')
+  return row.pid
+}
+
+test('a connection that breaks within a transaction: the next one brings it again from its start', async () => {
+  await using database = await createTestDatabase()
+  const startLsn = await publish(database, USERS)
+  const table = await describe(database)
+  await using first = await Follower.open(database, table, { startLsn, maxBufferedBytes: 64 << 10 })
+  await database.query("INSERT INTO users VALUES (0, 'before')")
+  await database.query("INSERT INTO users SELECT n, repeat('x', 200) FROM generate_series(1, 50000) n")
+  await first.until('half a transaction', () => first.transactions.length === 1 && (first.openChanges ?? 0) > 1_000)
+  const confirmed = first.transactions[0]?.endLsn ?? startLsn
+  first.stream.confirm(confirmed)
+  await until(async () => (await confirmedLsn(database)) === confirmed, { what: 'the confirmation' })
+  await terminateWalSender(database)
+  await drained(first)
+  await using second = await openWhenFree(database, table, confirmed)
+  await second.until('the whole transaction', () => second.transactions.length === 1, 20_000)
+  expect(second.changes).toHaveLength(50_000)
+  expect(second.changes[0]).toMatchObject({ kind: 'insert', row: ['1', 'x'.repeat(200)] })
+})
+
+/** The server may need a moment to see that the former connection is gone. */
+function openWhenFree(
+  database: TestDatabase,
+  table: Parameters<typeof Follower.open>[1],
+  startLsn: Lsn,
+): Promise<Follower> {
+  return until(() => Follower.open(database, table, { startLsn }), { what: 'the slot to be free' })
+}
+
+test('a frozen walsender is noticed by its silence; an idle one is not', async () => {
+  await using cluster = await startCluster()
+  await using database = await createTestDatabase(cluster.url())
+  const startLsn = await publish(database, USERS)
+  const table = await describe(database)
+  await using follower = await Follower.open(database, table, { startLsn, walSenderTimeoutMs: 300 })
+  const pid = await walSenderPid(database)
+  await replies(database, 12) // every 100 ms: twice as long as the silence that would end it
+  await database.query("INSERT INTO users VALUES (1, 'a')")
+  await follower.until('the row', () => follower.changes.length === 1)
+  process.kill(pid, 'SIGSTOP')
+  try {
+    const stoppedAt = performance.now()
+    await expect(drained(follower)).resolves.toMatchObject({ code: 'stream_silent' })
+    expect(performance.now() - stoppedAt).toBeLessThan(3_000)
+    await expect(Follower.open(database, table, { startLsn })).rejects.toSatisfy(isSlotInUse)
+  } finally {
+    process.kill(pid, 'SIGCONT')
+  }
+  await using next = await openWhenFree(database, table, startLsn)
+  await next.until('the row again', () => next.changes.length === 1)
+})
+
+group('errors are heard once, by whoever opens or takes', () => {
+  test('terminated by an administrator: take throws it, and again', async () => {
+    await using database = await createTestDatabase()
+    const startLsn = await publish(database, USERS)
+    await using follower = await Follower.open(database, await describe(database), { startLsn })
+    await terminateWalSender(database)
+    await expect(drained(follower)).resolves.toMatchObject({ code: '57P01' })
+    await expect(follower.stream.take()).rejects.toMatchObject({ code: '57P01' })
+    follower.stream.confirm((startLsn + 1n) as Lsn)
+    follower.stream.destroy(new Error('too late to be the reason'))
+    await expect(follower.stream.take()).rejects.toMatchObject({ code: '57P01' })
+  })
+
+  test('slot in use, slot dropped', async () => {
+    await using database = await createTestDatabase()
+    const startLsn = await publish(database, USERS)
+    const table = await describe(database)
+    {
+      await using _holder = await Follower.open(database, table, { startLsn })
+      const refused = await Follower.open(database, table, { startLsn }).catch((error: unknown) => error)
+      expect(errorCode(refused)).toBe('55006')
+      expect(isSlotInUse(refused)).toBe(true)
+    }
+    await until(() => database.query('SELECT pg_drop_replication_slot($1)', [database.slot]), {
+      what: 'the slot to be dropped',
+    })
+    const refused = await Follower.open(database, table, { startLsn }).catch((error: unknown) => error)
+    expect(errorCode(refused)).toBe('42704')
+    expect(isSlotInUse(refused)).toBe(false)
+  })
+
+  test('no server, no such database, no privilege', async () => {
+    await using database = await createTestDatabase()
+    const startLsn = await publish(database, USERS)
+    const tables = [await describe(database)]
+    const role = await database.createRole()
+    const open = (url: string) => {
+      const options = {
+        connection: connectionConfig(url),
+        slot: database.slot,
+        publication: 'followed',
+        startLsn,
+        tables,
+      }
+      return ReplicationStream.open(options, new AbortController().signal)
+    }
+    const elsewhere = new URL(database.url)
+    elsewhere.pathname = '/no_such_database'
+    await expect(open(elsewhere.href)).rejects.toMatchObject({ code: '3D000' })
+    await expect(open(database.urlAs(role))).rejects.toMatchObject({ code: '42501' })
+    elsewhere.port = '1'
+    await expect(open(elsewhere.href)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  })
+
+  test('stopped while connecting to a server that does not answer', async () => {
+    const silent = createServer(() => undefined).listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const accepted = once(silent, 'connection')
+    const address = silent.address()
+    const port = typeof address === 'object' && address ? address.port : 0
+    const connection = connectionConfig(`postgres://user@127.0.0.1:${port}/db`)
+    const stop = new AbortController()
+    const opening = ReplicationStream.open(
+      { connection, slot: 's', publication: 'p', startLsn: 1n as Lsn, tables: [] },
+      stop.signal,
+    )
+    const outcome = opening.catch((error: unknown) => error)
+    await accepted
+    stop.abort()
+    expect(errorCode(await outcome)).toBe('aborted')
+    silent.close()
+    await once(silent, 'close')
+  })
+
+  test('closed while take waits: take throws; closing twice is the same', async () => {
+    await using database = await createTestDatabase()
+    const startLsn = await publish(database, USERS)
+    const follower = await Follower.open(database, await describe(database), { startLsn })
+    const taking = drained(follower)
+    await follower[Symbol.asyncDispose]()
+    expect(errorCode(await taking)).toBe('stream_closed')
+    await follower[Symbol.asyncDispose]()
+    await using again = await openWhenFree(database, await describe(database), startLsn)
+    expect(again.transactions).toEqual([])
+  })
+})
