@@ -58,7 +58,7 @@ export interface CaptureState {
     distinctIds: readonly string[],
     exceptKeys: readonly string[],
   ): Promise<readonly LiveRow[]>
-  /** Live rows that a TRUNCATE with this version removes, after `afterKey`, in key order. */
+  /** Rows that a TRUNCATE with this version removes (live, or kept with a reason), after `afterKey`, in key order. */
   readTruncated(
     source: string,
     from: { readonly xid: bigint; readonly lsn: Lsn; readonly afterKey: string | null; readonly limit: number },

@@ -24,6 +24,8 @@ export type MappedRow =
 export interface Mapping {
   /** `row` is aligned to the table's `wanted`. */
   readonly map: (row: TextRow) => MappedRow
+  /** A row's distinct_id is its key, exactly: no two rows can hold one. */
+  readonly idIsKey: boolean
 }
 
 export interface MappingProblem {
@@ -75,7 +77,14 @@ export function compileMapping(spec: MappingSpec, table: Table): CompiledMapping
   }
   if (problems.length > 0 || id === null) return { kind: 'invalid', problems }
   const mapper = new RowMapper({ idIndex: id.index, when, channels, properties })
-  return { kind: 'ok', mapping: { map: (row) => mapper.map(row) } }
+  return { kind: 'ok', mapping: { map: (row) => mapper.map(row), idIsKey: isExactKey(table, spec.distinctId.column) } }
+}
+
+/** Text would not do: ids are trimmed, keys are not. */
+function isExactKey(table: Table, column: string): boolean {
+  const [key, ...more] = table.wanted.slice(0, table.key.length)
+  const exact: readonly number[] = [OID.int2, OID.int4, OID.int8, OID.uuid]
+  return key !== undefined && more.length === 0 && key.name === column && exact.includes(key.type.baseOid)
 }
 
 interface ChannelPart {

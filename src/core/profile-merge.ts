@@ -1,11 +1,11 @@
 // From rows to users: which row speaks for a distinct_id, and what its profile therefore should be. Where two live rows
 // hold one id the lower key wins, whatever the order in which they came, and the others are marked duplicates.
-import { type Profile, profileHash, type Reason } from './profile.ts'
+import type { ProfileDocument, Reason } from './profile.ts'
 
 export interface LiveRow {
   readonly key: string
   readonly distinctId: string
-  readonly part: Profile
+  readonly part: ProfileDocument
   readonly reasons: readonly Reason[]
   readonly duplicate: boolean
 }
@@ -13,8 +13,7 @@ export interface LiveRow {
 export interface DesiredProfile {
   readonly distinctId: string
   /** null: no live row holds the id. */
-  readonly desired: Profile | null
-  readonly desiredHash: string | null
+  readonly desired: ProfileDocument | null
   readonly reasons: readonly Reason[]
 }
 
@@ -44,7 +43,6 @@ export function mergeUsers(distinctIds: Iterable<string>, rows: Iterable<LiveRow
     profiles.push({
       distinctId,
       desired: winner?.part ?? null,
-      desiredHash: winner ? profileHash(winner.part) : null,
       reasons: winner?.reasons ?? [],
     })
   }

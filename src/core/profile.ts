@@ -46,7 +46,17 @@ export function isChannelKey(key: string): key is ChannelKey {
   return (CHANNEL_KEYS as readonly string[]).includes(key)
 }
 
-/** Equal hashes mean that SuprSend would be told the same. */
+/** A profile as it is stored: canonical JSON, made once, and its hash. Equal hashes mean that SuprSend would be told the same. */
+export interface ProfileDocument {
+  readonly text: string
+  readonly hash: string
+}
+
+export function documentOf(profile: Profile): ProfileDocument {
+  const text = canonical(profile as unknown as JsonObject)
+  return { text, hash: digest(text) }
+}
+
 export function profileHash(profile: Profile): string {
-  return digest(canonical(profile as unknown as JsonObject))
+  return documentOf(profile).hash
 }

@@ -5,14 +5,14 @@
 
 import { canonical, digest, type JsonObject } from './json.ts'
 import type { Lsn } from './lsn.ts'
-import { type Profile, profileHash, type Reason } from './profile.ts'
+import type { ProfileDocument, Reason } from './profile.ts'
 import type { TextRow } from './row.ts'
 import { isOlder, type Snapshot, sees } from './snapshot.ts'
 
 /** What a row contributes; `part` null: it is gone, or must not be a user. */
 export interface RowContent {
   readonly distinctId: string | null
-  readonly part: Profile | null
+  readonly part: ProfileDocument | null
   readonly partHash: string | null
   /** Of the values that were mapped and of the mapping; null when there is no row. */
   readonly rowHash: string | null
@@ -72,10 +72,13 @@ export function rowHash(mappingHash: string, row: TextRow): string {
   return digest(text)
 }
 
-/** Equal hashes: nothing would be stored differently. Reasons count, order of keys does not. */
-export function partHash(part: Profile, reasons: readonly Reason[]): string {
-  const hash = profileHash(part)
-  return reasons.length === 0 ? hash : digest(hash + canonical(reasons as unknown as readonly JsonObject[]))
+/**
+ * Equal hashes: nothing would be stored differently. Reasons count, order of keys does not. Null: no part and no reason, so
+ * that a row that is no user for a reason differs from one that is simply gone.
+ */
+export function partHash(part: ProfileDocument | null, reasons: readonly Reason[]): string | null {
+  const hash = part === null ? null : part.hash
+  return reasons.length === 0 ? hash : digest((hash ?? '') + canonical(reasons as unknown as readonly JsonObject[]))
 }
 
 export interface Surroundings {
@@ -118,6 +121,7 @@ export function judgePaged(
 }
 
 function isSame(stored: StoredRow, content: RowContent): boolean {
+  if (stored.partHash !== content.partHash) return false
   if (content.part === null) return !stored.live
-  return stored.live && stored.partHash === content.partHash && stored.distinctId === content.distinctId
+  return stored.live && stored.distinctId === content.distinctId
 }

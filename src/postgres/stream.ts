@@ -70,7 +70,7 @@ export class ReplicationStream implements ChangeStream {
   #statusTimer: NodeJS.Timeout | null = null
 
   private constructor(options: StreamOptions) {
-    this.#options = { walSenderTimeoutMs: 6_000, maxBufferedBytes: 8 << 20, ...options }
+    this.#options = { walSenderTimeoutMs: 6_000, maxBufferedBytes: 2 << 20, ...options }
     this.#confirmed = options.startLsn
     this.#decoder = new PgoutputDecoder(options.tables)
     const extra = `-c wal_sender_timeout=${this.#options.walSenderTimeoutMs}ms`

@@ -6,7 +6,7 @@ import type { BackfillProgress, CaptureState, ProfileWrite, RowWrite, StateCommi
 import { SuprsyncError } from '../core/error.ts'
 import type { Json } from '../core/json.ts'
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts'
-import type { Profile, Reason } from '../core/profile.ts'
+import { documentOf, type Profile, type Reason } from '../core/profile.ts'
 import type { LiveRow } from '../core/profile-merge.ts'
 import { parseSnapshot, type Snapshot } from '../core/snapshot.ts'
 import type { StoredRow } from '../core/source-row.ts'
@@ -51,7 +51,7 @@ export class CaptureStore implements CaptureState {
       select i.key, r.key is not null as known, r.distinct_id, r.part is not null as live, r.part_hash, r.era, r.duplicate,
         r.change_xid::text, r.change_lsn::text, r.read_snapshot::text
       from unnest(${wanted.map(({ key }) => key)}::text[], ${wanted.map(({ rowHash }) => rowHash)}::text[]) as i (key, row_hash)
-      left join source_row r on r.source = ${source} and r.key = i.key
+      left join lateral (select * from source_row s where s.source = ${source} and s.key = i.key limit 1) r on true
       where i.row_hash is null or r.row_hash is distinct from i.row_hash or r.era <> ${this.era}`.execute(this.#db)
     const snapshots = new Map<string, Snapshot>()
     return new Map(rows.map((row) => [row.key, row.known ? storedRow(row, snapshots) : null]))
@@ -69,14 +69,13 @@ export class CaptureStore implements CaptureState {
       reasons: readonly Reason[] | null
       duplicate: boolean
     }>`
-      select key, distinct_id, part, reasons, duplicate from source_row
-      where distinct_id = any(${distinctIds}::text[]) and part is not null and source = ${source} and not key = any(${exceptKeys}::text[])`.execute(
-      this.#db,
-    )
+      select r.key, r.distinct_id, r.part, r.reasons, r.duplicate from source_row r
+      where r.distinct_id = any(${distinctIds}::text[]) and r.part is not null and r.source = ${source}
+        and not exists (select from unnest(${exceptKeys}::text[]) as e (key) where e.key = r.key)`.execute(this.#db)
     return rows.map((row) => ({
       key: row.key,
       distinctId: row.distinct_id,
-      part: row.part,
+      part: documentOf(row.part),
       reasons: row.reasons ?? [],
       duplicate: row.duplicate,
     }))
@@ -92,9 +91,10 @@ export class CaptureStore implements CaptureState {
     }: { readonly xid: bigint; readonly lsn: Lsn; readonly afterKey: string | null; readonly limit: number },
   ): Promise<readonly StoredRow[]> {
     const { rows } = await sql<StoredRecord>`
-      select key, distinct_id, true as live, part_hash, era, duplicate, change_xid::text, change_lsn::text, read_snapshot::text
+      select key, distinct_id, part is not null as live, part_hash, era, duplicate, change_xid::text, change_lsn::text, read_snapshot::text
       from source_row
-      where source = ${source} and (${afterKey}::text is null or key > ${afterKey}::text) and part is not null
+      where source = ${source} and (${afterKey}::text is null or key > ${afterKey}::text)
+        and (part is not null or reasons is not null)
         and (era <> ${this.era} or ((change_lsn is null or change_lsn <= ${formatLsn(lsn)}::pg_lsn)
           and (read_snapshot is null or not pg_visible_in_snapshot(${xid.toString()}::xid8, read_snapshot))))
       order by key limit ${limit}`.execute(this.#db)
@@ -128,7 +128,8 @@ export class CaptureStore implements CaptureState {
   async #fence(db: Kysely<Schema>, lsn: Lsn | null): Promise<void> {
     const position = lsn === null ? null : formatLsn(lsn)
     const { numAffectedRows } = await sql`
-      update checkpoint set lsn = greatest(lsn, ${position}::pg_lsn), advanced_at = now()
+      update checkpoint set lsn = greatest(lsn, ${position}::pg_lsn),
+        advanced_at = case when lsn < ${position}::pg_lsn then now() else advanced_at end
       where epoch = ${this.#epoch}::bigint`.execute(db)
     if (numAffectedRows !== 1n) {
       throw new SuprsyncError('capture_taken_over', 'Another process has taken over capture; this one stands by.')
@@ -176,7 +177,7 @@ async function writeRows(db: Kysely<Schema>, source: string, era: number, rows: 
     from unnest(
       ${rows.map((row) => row.key)}::text[],
       ${rows.map((row) => row.content.distinctId)}::text[],
-      ${rows.map((row) => jsonText(row.content.part))}::text[],
+      ${rows.map((row) => row.content.part?.text ?? null)}::text[],
       ${rows.map((row) => row.content.partHash)}::text[],
       ${rows.map((row) => row.content.rowHash)}::text[],
       ${rows.map((row) => (row.content.reasons.length === 0 ? null : jsonText(row.content.reasons)))}::text[],
@@ -227,8 +228,8 @@ async function writeProfiles(db: Kysely<Schema>, profiles: readonly ProfileWrite
       case when i.desired is not null then clock_timestamp() end, i.change_lsn::pg_lsn
     from unnest(
       ${sorted.map((profile) => profile.distinctId)}::text[],
-      ${sorted.map((profile) => jsonText(profile.desired))}::text[],
-      ${sorted.map((profile) => profile.desiredHash)}::text[],
+      ${sorted.map((profile) => profile.desired?.text ?? null)}::text[],
+      ${sorted.map((profile) => profile.desired?.hash ?? null)}::text[],
       ${sorted.map((profile) => (profile.reasons.length === 0 ? null : jsonText(profile.reasons)))}::text[],
       ${sorted.map((profile) => profile.firstChangedAt)}::float8[],
       ${sorted.map((profile) => profile.lastChangedAt)}::float8[],

@@ -5,13 +5,13 @@ import pg from 'pg'
 import { SuprsyncError } from '../core/error.ts'
 
 const BUCKETS = 64
+/** Lock 0 is capture's, 1 to 64 are the buckets'. */
+const LOCKS = BUCKETS + 1
+
 /** The first half of the locks' key, hashed by the server. */
 export function lockName(schema: string): string {
   return `suprsync ${schema}`
 }
-
-/** Lock 0 is capture's, 1 to 64 are the buckets'. */
-const LOCKS = BUCKETS + 1
 
 /**
  * The server notices a vanished host after about a minute, longer than a request's time-outs: only then may another sender
@@ -58,6 +58,16 @@ export class LockSession implements AsyncDisposable {
     }
     await session[Symbol.asyncDispose]()
     return null
+  }
+
+  /** Whether the locks are still ours: asks the server, who may have ended the session without our having heard. */
+  async confirm(): Promise<boolean> {
+    try {
+      await this.#client.query('select 1')
+      return true
+    } catch {
+      return false // why, `lost` tells
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -28,8 +28,8 @@ export interface CaptureOptions {
   readonly onStreaming: () => void
 }
 
-const MAX_ROWS = 4_000
-const MAX_BYTES = 8 << 20
+const MAX_ROWS = 2_000
+const MAX_BYTES = 4 << 20
 const CACHE_BYTES = 16 << 20
 /** At most a hundred commits a second on the state database, which is the application's by default (P5). */
 const LEAST_COMMIT_INTERVAL_MS = 10

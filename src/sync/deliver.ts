@@ -92,6 +92,7 @@ export class Deliver {
     const seen = this.#changed.count
     if (room <= 0 || (open && this.#users.size > maxInFlight * 1.5)) return await this.#changed.after(seen, POLL_MS)
     if (!open && gate.waitMs > 0) return await this.#changed.after(seen, Math.min(gate.waitMs, POLL_MS))
+    if (!(await gate.stillOurs())) return await this.#changed.after(seen, POLL_MS)
     try {
       const claims = await this.#claim(room)
       for (const claim of claims) void this.#deliver(claim)

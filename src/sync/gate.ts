@@ -12,6 +12,14 @@ import {
   takeSlot,
 } from '../core/limiter.ts'
 import type { Metrics } from '../core/metrics.ts'
+import type { FreezeGuard } from './freeze-guard.ts'
+
+export interface GateOptions {
+  readonly limits: LimiterSettings
+  readonly metrics: Metrics
+  readonly guard: FreezeGuard
+  readonly onHostChange: (state: HostState) => void
+}
 
 interface Waiter {
   readonly resolve: (passed: boolean) => void
@@ -20,16 +28,19 @@ interface Waiter {
 export class Gate {
   readonly #settings: LimiterSettings
   readonly #metrics: Metrics
+  readonly #guard: FreezeGuard
   readonly #onHostChange: (state: HostState) => void
   #limiter: LimiterState = openLimiter(performance.now())
   #host: HostState = HOST_OPEN
   #waiters: Waiter[] = []
   #timer: NodeJS.Timeout | null = null
   #closed = false
+  #resuming = false
 
-  constructor(settings: LimiterSettings, metrics: Metrics, onHostChange: (state: HostState) => void) {
-    this.#settings = settings
+  constructor({ limits, metrics, guard, onHostChange }: GateOptions) {
+    this.#settings = limits
     this.#metrics = metrics
+    this.#guard = guard
     this.#onHostChange = onHostChange
     metrics.hostState(this.#host.kind)
   }
@@ -41,6 +52,11 @@ export class Gate {
   /** Milliseconds until a request may leave as far as the host is concerned: 0 = now. */
   get waitMs(): number {
     return hostWaitMs(this.#host, performance.now())
+  }
+
+  /** Whether the work is still ours: true at once, unless this process stood still. */
+  stillOurs(): true | Promise<boolean> {
+    return this.#guard.check()
   }
 
   /** Resolves to true when a request may leave, which then must end with `leave`; to false when the gate was closed. */
@@ -69,12 +85,15 @@ export class Gate {
   /** Lets nobody in any more; who waits is told. */
   close(): void {
     this.#closed = true
+    this.#guard[Symbol.dispose]()
     if (this.#timer) clearTimeout(this.#timer)
     for (const waiter of this.#waiters.splice(0)) waiter.resolve(false)
   }
 
   #pump(): void {
     while (this.#waiters.length > 0 && !this.#closed) {
+      const ours = this.#guard.check()
+      if (ours !== true) return this.#resume(ours)
       const nowMs = performance.now()
       const hostMs = hostWaitMs(this.#host, nowMs)
       if (hostMs > 0) return this.#later(hostMs)
@@ -86,6 +105,17 @@ export class Gate {
       this.#metrics.requestsInFlight(this.#limiter.inFlight)
       this.#waiters.shift()?.resolve(true)
     }
+  }
+
+  /** After a standstill: nobody passes until the locks are known to be ours still. */
+  #resume(ours: Promise<boolean>): void {
+    if (this.#resuming) return
+    this.#resuming = true
+    void ours.then((isOurs) => {
+      this.#resuming = false
+      if (isOurs) this.#pump()
+      else this.close()
+    })
   }
 
   #later(delayMs: number): void {

@@ -5,10 +5,11 @@ import { sleep } from '../core/abort.ts'
 import type { BatchedRow } from '../core/change-batch.ts'
 import type { Mapping } from '../core/mapping.ts'
 import type { Metrics } from '../core/metrics.ts'
+import { documentOf } from '../core/profile.ts'
 import { isComplete, rowKey, type Table, type TextRow } from '../core/row.ts'
 import { type Snapshot, sees } from '../core/snapshot.ts'
 import type { Pages } from '../core/source-port.ts'
-import { ABSENT, partHash, type RowContent, rowHash, type StreamedRow } from '../core/source-row.ts'
+import { partHash, type RowContent, rowHash, type StreamedRow } from '../core/source-row.ts'
 
 export interface CompiledSource {
   readonly mapping: Mapping
@@ -27,13 +28,17 @@ export class RowMapper {
     this.#metrics = metrics
   }
 
+  get idIsKey(): boolean {
+    return this.#mapping.idIsKey
+  }
+
   content(row: TextRow): RowContent {
     const mapped = this.#mapping.map(row)
     for (const reason of mapped.reasons) this.#metrics.valueLeftOut(reason.key, reason.code)
     const { reasons, distinctId } = mapped
     const hash = rowHash(this.#mappingHash, row)
-    if (mapped.kind === 'absent') return { ...ABSENT, distinctId, reasons, rowHash: hash }
-    return { distinctId, part: mapped.profile, partHash: partHash(mapped.profile, reasons), rowHash: hash, reasons }
+    const part = mapped.kind === 'user' ? documentOf(mapped.profile) : null
+    return { distinctId, part, partHash: partHash(part, reasons), rowHash: hash, reasons }
   }
 
   async streamed(

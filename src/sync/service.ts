@@ -10,6 +10,8 @@ import type { CaptureStatus, ServiceStatus } from '../core/service-status.ts'
 export interface Ownership extends AsyncDisposable {
   /** Resolves with the reason when it is lost. */
   readonly lost: Promise<unknown>
+  /** Asks the server whether it is still ours. */
+  confirm(): Promise<boolean>
 }
 
 export interface TermDelivery {
@@ -26,7 +28,7 @@ export interface ServicePorts {
     hooks: { readonly onStreaming: () => void; readonly onPending: () => void },
     signal: AbortSignal,
   ): Promise<void>
-  createDelivery(): TermDelivery
+  createDelivery(ownership: Pick<Ownership, 'confirm'>): TermDelivery
   /** Every minute of a term: what is no longer needed is removed. */
   tidy(): Promise<void>
 }
@@ -71,7 +73,7 @@ export class Service {
       lost.abort()
     })
     const ending = AbortSignal.any([stop, lost.signal, over.signal])
-    const delivery = this.#ports.createDelivery()
+    const delivery = this.#ports.createDelivery(ownership)
     const capture = this.#captureAgainAndAgain(delivery, ending)
     const delivering = delivery.run(AbortSignal.any([stop, over.signal]), lost.signal)
     const tidying = this.#tidyNowAndThen(ending)

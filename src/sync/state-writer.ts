@@ -23,7 +23,7 @@ import type { RowMapper } from './row-mapper.ts'
 export interface StateWriterOptions {
   readonly state: CaptureState
   readonly source: string
-  readonly mapper: Pick<RowMapper, 'content'>
+  readonly mapper: Pick<RowMapper, 'content' | 'idIsKey'>
   /** A backfill is owed: pages are read until its last one is stored. */
   readonly paging: boolean
   readonly metrics: Metrics
@@ -164,16 +164,12 @@ export class StateWriter {
     touched: TouchedUsers,
     base: StateCommit,
   ): Promise<void> {
-    const { state, source, metrics, failPoints, onPending } = this.#options
+    const { state, source, mapper, metrics, failPoints, onPending } = this.#options
     const ids = touched.ids
-    const others =
-      ids.length === 0
-        ? []
-        : await state.readLiveRows(
-            source,
-            ids,
-            rows.map((row) => row.key),
-          )
+    const keys = rows.map((row) => row.key)
+    const written = new Set(keys)
+    const shared = mapper.idIsKey ? ids.filter((id) => !written.has(id)) : ids
+    const others = shared.length === 0 ? [] : await state.readLiveRows(source, shared, keys)
     const { profiles, marks } = mergeUsers(ids, [...liveRows(rows, stored), ...others])
     const startedAt = performance.now()
     await state.commit(

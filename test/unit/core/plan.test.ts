@@ -269,7 +269,11 @@ class World {
     if (request.kind === 'upsert') this.posts++
     if (request.kind === 'delete') this.deletes++
     this.#sequence++
-    return applyRequest(this.users, 'u', request, { ...this.#rules, now: String(this.#sequence), sequence: this.#sequence })
+    return applyRequest(this.users, 'u', request, {
+      ...this.#rules,
+      now: String(this.#sequence),
+      sequence: this.#sequence,
+    })
   }
 
   /** Sends what the plan says as delivery does, up to the step whose answer is lost. Returns how many plans it took. */

@@ -1,10 +1,10 @@
 // From rows to users: the row with the lowest key speaks for its distinct_id, in whatever order rows are told.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Profile, profileHash } from '../../../src/core/profile.ts'
+import { documentOf, type ProfileDocument } from '../../../src/core/profile.ts'
 import { compareKeys, type LiveRow, mergeUsers } from '../../../src/core/profile-merge.ts'
 
-const part = (name: string): Profile => ({ channels: {}, properties: { name } })
+const part = (name: string): ProfileDocument => documentOf({ channels: {}, properties: { name } })
 const row = (key: string, distinctId: string, duplicate = false): LiveRow => ({
   key,
   distinctId,
@@ -16,8 +16,8 @@ const row = (key: string, distinctId: string, duplicate = false): LiveRow => ({
 test('one row is its user, none is nobody', () => {
   expect(mergeUsers(['u', 'gone'], [row('1', 'u')])).toEqual({
     profiles: [
-      { distinctId: 'u', desired: part('1'), desiredHash: profileHash(part('1')), reasons: row('1', 'u').reasons },
-      { distinctId: 'gone', desired: null, desiredHash: null, reasons: [] },
+      { distinctId: 'u', desired: part('1'), reasons: row('1', 'u').reasons },
+      { distinctId: 'gone', desired: null, reasons: [] },
     ],
     marks: [],
   })

@@ -1,0 +1,24 @@
+// What the slot's figures mean. Pure.
+import type { SlotReport } from './status-report.ts'
+
+/** Between two reports of the newest WAL position capture may lag by this much and be idle (checkpoint-policy.ts). */
+export function isIdleLag(slot: Pick<SlotReport, 'activePid' | 'lagBytes' | 'segmentBytes'>): boolean {
+  return slot.activePid !== null && (slot.lagBytes ?? 0) < slot.segmentBytes
+}
+
+/**
+ * How long the checkpoint has stood still although WAL waits for it: 0 while it moves or has nothing to do. An idle capture
+ * moves it only when that frees a WAL segment, so less than one says nothing as long as somebody streams.
+ */
+export function slotLagMs(slot: SlotReport, sinceAdvancedMs: number): number {
+  if (slot.lagBytes === null || slot.lagBytes <= 0 || isIdleLag(slot)) return 0
+  return Math.max(0, sinceAdvancedMs)
+}
+
+/** `spent`: the next checkpoint of the server may invalidate the slot. `low`: under a quarter of the budget is left. */
+export function walBudget(slot: SlotReport): 'enough' | 'low' | 'spent' {
+  if (slot.walStatus === 'unreserved') return 'spent'
+  if (slot.safeWalBytes === null || slot.retainedWalBytes === null) return 'enough'
+  if (slot.safeWalBytes <= 0) return 'spent'
+  return slot.safeWalBytes * 3 < slot.retainedWalBytes ? 'low' : 'enough'
+}

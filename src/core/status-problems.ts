@@ -1,0 +1,178 @@
+// What is wrong, told from what `status` has read, and what to do about each: from what has to be mended first. Pure. The
+// codes are stable and stand in docs/operations.md; those of failed users are the ones of error-policy.ts and failed-row.ts.
+import { ERROR_POLICY } from './error-policy.ts'
+import { isRowFailure, ROW_FAILURES } from './failed-row.ts'
+import { slotLagMs, walBudget } from './slot-lag.ts'
+import { decideStart, type KnownCheckpoint } from './start-decision.ts'
+import type { SourceReport, StateReport, StatusReport } from './status-report.ts'
+
+export interface Problem {
+  readonly code: string
+  /** `error`: changes do not reach SuprSend, or soon will not. `warning`: some do not, or it may become one. */
+  readonly level: 'error' | 'warning'
+  readonly message: string
+  /** Null where the message says it. */
+  readonly next: string | null
+}
+
+/** Longer than any backoff or restart of capture takes. */
+const STALLED_MS = 5 * 60_000
+const BEHIND_MS = 5 * 60_000
+const MUCH_WAL_BYTES = 2 ** 30
+
+/** @param slotName as the configuration has it. */
+export function problemsOf(report: StatusReport, slotName: string): readonly Problem[] {
+  const { state, source, suprsend } = report
+  const problems: Problem[] = []
+  if (source.kind === 'unreadable') problems.push(unreadable(source, 'source'))
+  if (state.kind === 'unreadable') problems.push(unreadable(state, 'state'))
+  if (state.kind === 'missing') problems.push(NEVER_RAN)
+  const known = state.kind === 'read' ? state : null
+  if (source.kind === 'read') problems.push(...sourceProblems(source, known, slotName))
+  if (known) problems.push(...ownerProblems(known))
+  if (known && source.kind === 'read') problems.push(...captureProblems(source, known))
+  for (const { code, level, message } of suprsend) problems.push({ code, level, message, next: null })
+  if (known) problems.push(...userProblems(known))
+  return problems
+}
+
+function unreadable({ code, message }: { readonly code: string; readonly message: string }, what: string): Problem {
+  return { code: `${what}_${code}`, level: 'error', message, next: 'run `suprsync check` when it answers again' }
+}
+
+const NEVER_RAN: Problem = {
+  code: 'state_missing',
+  level: 'warning',
+  message: 'There is no state: suprsync has never run here, or its schema was dropped.',
+  next: 'run `suprsync check`, then start `suprsync run`',
+}
+
+function sourceProblems(source: SourceReport, state: StateReport | null, slotName: string): readonly Problem[] {
+  if (source.standby) {
+    const message = 'The source is a standby: nothing is captured from it.'
+    return [{ code: 'server_is_standby', level: 'error', message, next: 'let source.url lead to the primary' }]
+  }
+  const { slot, database } = source
+  const checkpoint: KnownCheckpoint | null = state?.checkpoint ?? null
+  const decision = decideStart(slotName, checkpoint, {
+    ...(source.identity ?? {
+      systemIdentifier: checkpoint?.systemIdentifier ?? '',
+      timeline: checkpoint?.timeline ?? 0,
+    }),
+    database,
+    slot: slot && {
+      plugin: slot.plugin,
+      database: slot.database,
+      confirmedFlushLsn: slot.confirmedLsn,
+      lost: slot.walStatus === 'lost' || slot.invalidationReason !== null,
+    },
+  })
+  const problems: Problem[] = []
+  if (decision.kind === 'stop') {
+    problems.push({ code: decision.code, level: 'error', message: decision.message, next: null })
+  }
+  if (slot === null || slot.walStatus === 'lost') return problems
+  if (walBudget(slot) !== 'enough') {
+    problems.push({
+      code: 'wal_budget_low',
+      level: 'error',
+      message:
+        walBudget(slot) === 'spent'
+          ? 'The slot has used up max_slot_wal_keep_size: the server may invalidate it at any moment.'
+          : 'Little is left of max_slot_wal_keep_size before the server invalidates the slot.',
+      next: 'let capture catch up (below), or raise max_slot_wal_keep_size now: ALTER SYSTEM and pg_reload_conf()',
+    })
+  } else if (slot.safeWalBytes === null && (slot.retainedWalBytes ?? 0) > MUCH_WAL_BYTES) {
+    problems.push({
+      code: 'wal_retained',
+      level: 'warning',
+      message: 'The server keeps more than 1 GB of WAL for the slot, and nothing limits it.',
+      next: 'let capture catch up (below); else the disk of the database fills up',
+    })
+  }
+  return problems
+}
+
+function ownerProblems({ owner, checkpoint }: StateReport): readonly Problem[] {
+  const problems: Problem[] = []
+  if (owner === null) {
+    problems.push({
+      code: 'not_running',
+      level: 'error',
+      message: 'No process holds the locks: nothing is captured, nothing is sent.',
+      next: 'start `suprsync run`; changes wait in the WAL until then',
+    })
+  }
+  if (checkpoint === null) {
+    problems.push({
+      code: 'first_start_unfinished',
+      level: 'warning',
+      message: 'There is no checkpoint yet: the first start has not finished.',
+      next: 'start `suprsync run`; if it runs, its log says what it waits for',
+    })
+  }
+  return problems
+}
+
+function captureProblems({ slot }: SourceReport, { owner, checkpoint }: StateReport): readonly Problem[] {
+  if (slot === null || owner === null || checkpoint === null) return []
+  if (slot.activePid === null) {
+    return [
+      {
+        code: 'not_streaming',
+        level: 'error',
+        message: 'A process holds the locks, but nobody streams from the slot.',
+        next: "look again in a minute; else the service's log and `suprsync check` name the cause",
+      },
+    ]
+  }
+  if (slotLagMs(slot, checkpoint.sinceAdvancedMs) < STALLED_MS) return []
+  return [
+    {
+      code: 'capture_stalled',
+      level: 'error',
+      message: 'WAL waits, and the checkpoint has not moved for more than 5 minutes.',
+      next: "look for a long transaction on the source, at the state's database and at the service's log; then restart it",
+    },
+  ]
+}
+
+function userProblems({ owner, pending, failed }: StateReport): readonly Problem[] {
+  const problems: Problem[] = []
+  if (pending && owner !== null && pending.dueNow > 0 && (pending.oldestLiveAgeMs ?? 0) > BEHIND_MS) {
+    problems.push({
+      code: 'delivery_behind',
+      level: 'warning',
+      message: 'An edit has waited for more than 5 minutes to be sent.',
+      next: 'SuprSend refuses, slows down or does not answer (see the others), or suprsend.max_requests_per_second is low',
+    })
+  }
+  for (const { code, count } of pending?.retrying.byCode ?? []) {
+    const policy = policyOf(code)
+    const who = count === 1 ? '1 user waits' : `${many(count, pending?.retrying.atLeast)} users wait`
+    const message = `${who} for another attempt${policy ? `: ${policy.message}` : ''}.`
+    problems.push({ code, level: 'warning', message, next: policy?.nextStep ?? null })
+  }
+  for (const { code, count } of failed?.byCode ?? []) {
+    const amount = many(count, failed?.atLeast)
+    if (isRowFailure(code)) {
+      const { message, nextStep } = ROW_FAILURES[code]
+      const rows = count === 1 ? '1 row is no user' : `${amount} rows are no users`
+      problems.push({ code, level: 'warning', message: `${rows}: ${message}.`, next: nextStep })
+      continue
+    }
+    const policy = policyOf(code)
+    const who = count === 1 ? '1 user is' : `${amount} users are`
+    const message = `${who} set aside${policy ? `: ${policy.message}` : ''}.`
+    problems.push({ code, level: 'warning', message, next: policy?.nextStep ?? '`suprsync failed list` names them' })
+  }
+  return problems
+}
+
+function many(count: number, atLeast: boolean | undefined): string {
+  return `${count.toLocaleString('en-US')}${atLeast ? ' or more' : ''}`
+}
+
+function policyOf(code: string) {
+  return Object.hasOwn(ERROR_POLICY, code) ? ERROR_POLICY[code as keyof typeof ERROR_POLICY] : undefined
+}
