@@ -2,7 +2,6 @@
 // mend, and then captures and delivers until it is told to stop (P10).
 import { Command } from 'commander'
 import type { Config } from '../config/config.ts'
-import { readConfig } from './config-file.ts'
 import { sleep } from '../core/abort.ts'
 import { SuprsyncError } from '../core/error.ts'
 import { type FailPoints, NO_FAIL_POINTS, scriptedFailPoints } from '../core/fail-points.ts'
@@ -16,9 +15,11 @@ import { createMetrics } from '../ops/metrics.ts'
 import { Progress } from '../ops/progress.ts'
 import { installSignals } from '../ops/signals.ts'
 import { StatusLine } from '../ops/status-line.ts'
+import { readConfig } from './config-file.ts'
 import { configOption } from './config-option.ts'
 import { logLevelOption } from './log-option.ts'
 import { checkApi, checkDatabases } from './preflight.ts'
+import { collectReadings } from './readings.ts'
 import { RunningService } from './service-wiring.ts'
 
 const EXAMPLES = `
@@ -83,6 +84,8 @@ async function run(config: Config, logLevel: LogLevel | undefined): Promise<void
       },
     }),
   )
+  const { state, source } = service
+  metrics.onCollect(collectReadings({ state, source: source.pool, slot: config.source.slot, log }))
   await service.run(signals.signal)
   log.info({}, 'stopped')
 }

@@ -1,0 +1,87 @@
+// The gauges that have to be asked for at a scrape: of the state what is pending and failed, of the source what the slot keeps.
+// Guarantees that neither database is asked a second time while it still owes an answer, that one that does not answer costs
+// only its own gauges, and that no question is a burden: bounded counts, bounded time.
+import type { Logger } from '../core/logger.ts'
+import { slotLagMs } from '../core/slot-lag.ts'
+import type { CodeCounts, PendingReport, SlotReport } from '../core/status-report.ts'
+import type { Collector, Readings } from '../ops/readings.ts'
+import type { Queryable } from '../postgres/query.ts'
+import { readSlotReport } from '../postgres/slot-report.ts'
+import { readBounded } from '../state/bounded-read.ts'
+import { countFailed, countPending } from '../state/counts.ts'
+import type { StateDatabase } from '../state/database.ts'
+import { readCheckpointReport } from '../state/report.ts'
+
+export interface ReadingsOptions {
+  readonly state: StateDatabase
+  readonly source: Queryable
+  readonly slot: string
+  readonly log: Logger
+}
+
+/** Within the time that a scrape waits (ops/metrics.ts). */
+const TIMEOUT_MS = 2_000
+/** Of one statement; the four of the state together stay within the time above. */
+const STATEMENT_TIMEOUT_MS = 500
+/** What is more is shown as this many: a tenth of a second of every fifteen is what a gauge may cost. */
+const COUNT_LIMIT = 100_000
+
+export function collectReadings({ state, source, slot, log }: ReadingsOptions): Collector {
+  const ask = <T>(read: () => Promise<T>) => {
+    const shared = sharing(read)
+    return (late: Promise<null>): Promise<T | null> => {
+      const answer = shared().catch((error: unknown) => {
+        log.debug({ err: error }, 'metrics could not be read')
+        return null
+      })
+      return Promise.race([late, answer])
+    }
+  }
+  const askSlot = ask(() => readSlotReport(source, slot))
+  // One after the other: a scrape takes one connection from the writers.
+  const askState = ask(async () => ({
+    checkpoint: await readBounded(state, STATEMENT_TIMEOUT_MS, readCheckpointReport),
+    failed: await readBounded(state, STATEMENT_TIMEOUT_MS, (db) => countFailed(db, COUNT_LIMIT)),
+    pending: await readBounded(state, STATEMENT_TIMEOUT_MS, (db) => countPending(db, COUNT_LIMIT)),
+  }))
+  return async (signal) => {
+    const { promise: late, resolve } = Promise.withResolvers<null>()
+    const ending = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)])
+    ending.addEventListener('abort', () => resolve(null), { once: true })
+    const [slotReport, known] = await Promise.all([askSlot(late), askState(late)])
+    return {
+      ...pendingReadings(known?.pending ?? null),
+      ...failedReadings(known?.failed ?? null),
+      ...slotReadings(slotReport, known?.checkpoint?.sinceAdvancedMs ?? null),
+    }
+  }
+}
+
+function pendingReadings(pending: PendingReport | null): Readings {
+  return pending ? { profilesPending: pending.total, oldestPendingAgeMs: pending.oldestAgeMs ?? 0 } : {}
+}
+
+function failedReadings(failed: CodeCounts | null): Readings {
+  if (!failed) return {}
+  return { profilesFailed: Object.fromEntries(failed.byCode.map(({ code, count }) => [code, count])) }
+}
+
+function slotReadings(slot: SlotReport | null, sinceAdvancedMs: number | null): Readings {
+  if (!slot) return {}
+  return {
+    ...(slot.lagBytes !== null && { slotLagBytes: slot.lagBytes }),
+    ...(sinceAdvancedMs !== null && { slotLagMs: slotLagMs(slot, sinceAdvancedMs) }),
+    ...(slot.retainedWalBytes !== null && { slotRetainedWalBytes: slot.retainedWalBytes }),
+  }
+}
+
+/** Whoever asks while an answer is under way gets that one. */
+function sharing<T>(read: () => Promise<T>): () => Promise<T> {
+  let underWay: Promise<T> | null = null
+  return () => {
+    underWay ??= read().finally(() => {
+      underWay = null
+    })
+    return underWay
+  }
+}

@@ -1,0 +1,133 @@
+// Asks state, source and SuprSend for what `status` shows. Changes nothing; no answer takes long, none stops the others, and
+// what could not be read is a value that says why.
+import type { Config } from '../config/config.ts'
+import { errorCode } from '../core/error.ts'
+import type { Finding } from '../core/finding.ts'
+import type { SourceReading, StateReading, StatusReport, Unreadable } from '../core/status-report.ts'
+import { reportError } from '../ops/error-report.ts'
+import { connectionConfig, openClient } from '../postgres/connection.ts'
+import { connectionFailure } from '../postgres/connection-failure.ts'
+import { readSourceReport } from '../postgres/slot-report.ts'
+import { readBounded } from '../state/bounded-read.ts'
+import { countFailed, countLeftOut, countPending, countUsers } from '../state/counts.ts'
+import { openStateDatabase, type StateDatabase } from '../state/database.ts'
+import { findState, readBackfillReport, readCheckpointReport, readLockHolder } from '../state/report.ts'
+import { checkApi } from './preflight.ts'
+
+const CONNECT_TIMEOUT_MS = 5_000
+const READ_TIMEOUT_MS = 5_000
+/** Counting stops here: "at least". A second or two on a common server. */
+const COUNT_LIMIT = 1_000_000
+/** Beyond it the planner's estimate does: who has as many users wants no exact figure. */
+const USERS_COUNTED = 10_000
+
+export async function gatherStatus(config: Config): Promise<StatusReport> {
+  const [databases, suprsend] = await Promise.all([readDatabases(config), readSuprsend(config)])
+  return { readAt: Date.now(), ...databases, suprsend }
+}
+
+/** The slot before the checkpoint: the slot is never ahead of it, and would seem so if it were read after it. */
+async function readDatabases(config: Config): Promise<Pick<StatusReport, 'source' | 'state'>> {
+  const source = await readSource(config)
+  return { source, state: await readState(config) }
+}
+
+async function readSource({ source }: Config): Promise<SourceReading> {
+  const settings = { statement_timeout: `${READ_TIMEOUT_MS}ms` }
+  const options = { applicationName: 'suprsync status', connectTimeoutMs: CONNECT_TIMEOUT_MS, settings }
+  return await connected(
+    () => openClient(connectionConfig(source.url.reveal(), options)),
+    async (client) => ({ kind: 'read' as const, ...(await readSourceReport(client, source.slot)) }),
+    (client) => client.end(),
+  )
+}
+
+async function readState({ state }: Config): Promise<StateReading> {
+  const open = async () => {
+    const db = openStateDatabase({
+      connection: connectionConfig(state.url.reveal(), { connectTimeoutMs: CONNECT_TIMEOUT_MS }),
+      schema: state.schema,
+      maxConnections: 1,
+      onIdleError: () => undefined, // The next statement tells.
+    })
+    try {
+      return { db, found: await findState(db, state.schema) }
+    } catch (error) {
+      await db.destroy()
+      throw error
+    }
+  }
+  return await connected(
+    open,
+    async ({ db, found }): Promise<StateReading> => {
+      switch (found) {
+        case 'missing':
+          return { kind: 'missing' }
+        case 'denied':
+          return {
+            kind: 'unreadable',
+            code: 'denied',
+            message: `The role may not read the schema ${state.schema}: GRANT USAGE ON SCHEMA, and SELECT on its tables.`,
+          }
+        case 'there':
+          return await readStateReport(db, state.schema)
+      }
+    },
+    ({ db }) => db.destroy(),
+  )
+}
+
+async function readStateReport(db: StateDatabase, schema: string): Promise<StateReading> {
+  const basics = await readBounded(db, READ_TIMEOUT_MS, async (it) => ({
+    checkpoint: await readCheckpointReport(it),
+    owner: await readLockHolder(it, schema),
+    backfill: await readBackfillReport(it),
+  }))
+  if (basics === null) {
+    const message = `The state's database did not answer within ${READ_TIMEOUT_MS / 1000} s.`
+    return { kind: 'unreadable', code: 'unreadable', message }
+  }
+  return {
+    kind: 'read',
+    ...basics,
+    users: await readBounded(db, READ_TIMEOUT_MS, (it) => countUsers(it, USERS_COUNTED)),
+    pending: await readBounded(db, READ_TIMEOUT_MS, (it) => countPending(it, COUNT_LIMIT)),
+    failed: await readBounded(db, READ_TIMEOUT_MS, (it) => countFailed(it, COUNT_LIMIT)),
+    leftOut: await readBounded(db, READ_TIMEOUT_MS, (it) => countLeftOut(it, COUNT_LIMIT)),
+  }
+}
+
+async function connected<C, R>(
+  open: () => Promise<C>,
+  read: (connection: C) => Promise<R>,
+  close: (connection: C) => Promise<void>,
+): Promise<R | Unreadable> {
+  let connection: C
+  try {
+    connection = await open()
+  } catch (error) {
+    return { kind: 'unreadable', code: 'unreachable', message: connectionFailure(error).message }
+  }
+  try {
+    return await read(connection)
+  } catch (error) {
+    const { message } = reportError(error)
+    return { kind: 'unreadable', code: 'unreadable', message: `${message} (${errorCode(error) ?? 'no code'}).` }
+  } finally {
+    await close(connection).catch(() => undefined) // It broke: what was read or the error above says so.
+  }
+}
+
+/** As `check` asks, only with less patience. */
+async function readSuprsend(config: Config): Promise<readonly Finding[]> {
+  const { suprsend } = config
+  const hurried = {
+    connectTimeoutMs: Math.min(suprsend.connectTimeoutMs, CONNECT_TIMEOUT_MS),
+    headersTimeoutMs: Math.min(suprsend.headersTimeoutMs, CONNECT_TIMEOUT_MS),
+    bodyTimeoutMs: Math.min(suprsend.bodyTimeoutMs, CONNECT_TIMEOUT_MS),
+  }
+  return await checkApi(
+    { ...config, suprsend: { ...suprsend, ...hurried } },
+    AbortSignal.timeout(CONNECT_TIMEOUT_MS * 4),
+  )
+}

@@ -1,0 +1,26 @@
+// `suprsync status`: what an operator needs at three in the morning. Changes nothing, needs no running service. Exits with 0
+// when everything could be read, whatever it says; with 1 when the source or the state could not.
+import { Command } from 'commander'
+import { problemsOf } from '../core/status-problems.ts'
+import { readConfig } from './config-file.ts'
+import { configOption } from './config-option.ts'
+import { EXIT } from './exit-code.ts'
+import { printJson, printLine } from './output.ts'
+import { gatherStatus } from './status-facts.ts'
+import { statusJson } from './status-json.ts'
+import { formatStatus } from './status-text.ts'
+
+export function statusCommand(): Command {
+  return new Command('status')
+    .description('show the checkpoint, the slot, what is pending and what failed')
+    .addOption(configOption())
+    .option('--json', 'print it as JSON; docs/operations.md explains the names')
+    .action(async ({ config: path, json }: { readonly config: string; readonly json?: true }) => {
+      const config = await readConfig(path)
+      const report = await gatherStatus(config)
+      const problems = problemsOf(report, config.source.slot)
+      if (json) printJson(statusJson(report, problems, config))
+      else printLine(formatStatus(report, problems, { config, terminal: process.stdout.isTTY === true }))
+      if (report.source.kind === 'unreadable' || report.state.kind === 'unreadable') process.exitCode = EXIT.failed
+    })
+}
