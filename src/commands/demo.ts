@@ -122,8 +122,8 @@ function showConnections({ screen, ownerUrl, emulator }: Stage, service: Service
   screen.rule('still running: edit a user yourself, Ctrl-C ends everything')
   screen.line('')
   for (const line of [
-    `psql ${ownerUrl} -c "UPDATE users SET phone = '+1 202 555 0175' WHERE id = (SELECT max(id) FROM users)"`,
-    `psql ${ownerUrl} -c 'SELECT id, name, email, phone FROM users ORDER BY id DESC LIMIT 5'`,
+    `psql ${ownerUrl}`,
+    `psql ${ownerUrl} -c "UPDATE users SET plan = 'vip' WHERE id < 9"`,
     `curl ${emulator.url}/_emulator/users`,
     `curl ${service.url}/metrics`,
   ]) {

@@ -33,7 +33,7 @@ const WHO = 10
 const CALL = 7
 const LATENCY = 8
 /** An old and a new address, side by side. */
-const PIECES = 43
+const PIECES = 44
 
 export class Screen {
   readonly #output: Output
