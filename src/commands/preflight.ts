@@ -9,7 +9,7 @@ import { checkSource, checkState } from '../postgres/check.ts'
 import { connectionConfig } from '../postgres/connection.ts'
 import { checkSuprsend } from '../suprsend/check.ts'
 import { createClient } from '../suprsend/client.ts'
-import { userAgent } from './version.ts'
+import { userAgent } from './package-info.ts'
 
 export async function checkDatabases(config: Config): Promise<readonly Finding[]> {
   const { source, state, mapping } = config

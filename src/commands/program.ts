@@ -1,10 +1,10 @@
 // The command line as a whole: `suprsync`, its help, its version and the one command that was asked for. Everything that
 // goes wrong, be it an argument, the configuration or the work itself, ends in `runProgram` as text on stderr and a code.
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { CATALOG, type CatalogEntry } from './catalog.ts'
 import { EXIT, type ExitCode, exitCodeOf } from './exit-code.ts'
 import { describeFailure } from './failure.ts'
+import { packageInfo } from './package-info.ts'
 
 const EXAMPLES = `
 Examples:
@@ -65,12 +65,6 @@ async function buildProgram(args: readonly string[], catalog: readonly CatalogEn
 }
 
 /** Read and not imported: it lies outside src, at the same distance from src/commands and dist/commands. */
-function packageInfo(): { readonly description: string; readonly version: string } {
-  const info: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
-  const text = (name: string) => String(Reflect.get(Object(info), name))
-  return { description: text('description'), version: text('version') }
-}
-
 /** The program's own options take no value, so the first argument that is no option names the command. */
 function askedFor(args: readonly string[]): string | undefined {
   const [first, second] = args.filter((arg) => !arg.startsWith('-'))

@@ -19,10 +19,11 @@ import { createClient } from '../suprsend/client.ts'
 import type { BackfillReport } from '../sync/backfill.ts'
 import { runCaptureSession } from '../sync/capture-session.ts'
 import { Deliver } from '../sync/deliver.ts'
+import { FreezeGuard } from '../sync/freeze-guard.ts'
 import { Gate } from '../sync/gate.ts'
 import { Service } from '../sync/service.ts'
+import { userAgent } from './package-info.ts'
 import { SourceWiring } from './source-wiring.ts'
-import { userAgent } from './version.ts'
 
 export interface ServiceOptions {
   readonly config: Config
@@ -85,12 +86,17 @@ export class RunningService implements AsyncDisposable {
             },
             signal,
           ),
-        createDelivery: () => {
+        createDelivery: (ownership) => {
           const deliverLog = log.child({ component: 'deliver' })
           const { maxInFlight, maxRequestsPerSecond: ratePerSecond } = config.suprsend
-          const gate = new Gate({ maxInFlight, ratePerSecond }, metrics, (host) => {
-            this.#host = host.kind
-            reportHost(deliverLog, host)
+          const gate = new Gate({
+            limits: { maxInFlight, ratePerSecond },
+            metrics,
+            guard: new FreezeGuard({ confirm: () => ownership.confirm() }),
+            onHostChange: (host) => {
+              this.#host = host.kind
+              reportHost(deliverLog, host)
+            },
           })
           this.#host = gate.host.kind
           const policy = { onDelete: config.mapping.onDelete, firstContact: config.suprsend.firstContact }

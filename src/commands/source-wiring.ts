@@ -1,6 +1,5 @@
 // Joins postgres/ and state/ to the ports of capture, from the configuration: the pool of the source, the table as it is
 // now, publication, slot and checkpoint. One instance a process; each stretch of capturing asks it anew.
-import pg from 'pg'
 import type { Config } from '../config/config.ts'
 import { SuprsyncError } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
@@ -10,9 +9,10 @@ import { compileMapping, mappedColumns } from '../core/mapping.ts'
 import type { Source } from '../core/source-port.ts'
 import { decideStart, type FoundServer } from '../core/start-decision.ts'
 import { describeTable, readTableFacts } from '../postgres/catalogue.ts'
-import { connectionConfig, openClient } from '../postgres/connection.ts'
+import { connectionConfig, openClient, openPool } from '../postgres/connection.ts'
 import { PageReader, readCurrentXid } from '../postgres/pages.ts'
 import { ensurePublication } from '../postgres/publication.ts'
+import { type Queryable, queryRows } from '../postgres/query.ts'
 import { createSlot, describeSlot } from '../postgres/slot.ts'
 import { isSlotInUse, ReplicationStream } from '../postgres/stream.ts'
 import { identifySystem } from '../postgres/system.ts'
@@ -29,23 +29,17 @@ export interface SourceWiringOptions {
 
 export class SourceWiring implements AsyncDisposable {
   readonly #options: SourceWiringOptions
-  readonly #pool: pg.Pool
+  readonly #pool: ReturnType<typeof openPool>
 
   constructor(options: SourceWiringOptions) {
     this.#options = options
-    // No statement of ours may be long on the application's database (P5).
-    this.#pool = new pg.Pool({
-      ...connectionConfig(options.config.source.url.reveal(), { applicationName: 'suprsync pages' }),
-      max: 3,
-      connectionTimeoutMillis: 10_000,
-      statement_timeout: 30_000,
-      lock_timeout: 10_000,
-      idle_in_transaction_session_timeout: 30_000,
-    })
-    this.#pool.on('error', (error) => options.log.debug({ err: error }, 'an idle connection to the source was lost'))
+    const connection = connectionConfig(options.config.source.url.reveal(), { applicationName: 'suprsync pages' })
+    this.#pool = openPool(connection, (error) =>
+      options.log.debug({ err: error }, 'an idle connection to the source was lost'),
+    )
   }
 
-  get pool(): pg.Pool {
+  get pool(): ReturnType<typeof openPool> {
     return this.#pool
   }
 
@@ -157,14 +151,14 @@ export class SourceWiring implements AsyncDisposable {
       log.warn({ slot: config.source.slot, pid: rows[0].pid }, 'ended a session that still held the replication slot')
   }
 
-  async #server(client: pg.Client): Promise<FoundServer> {
+  async #server(client: Queryable): Promise<FoundServer> {
     const slot = await describeSlot(client, this.#options.config.source.slot)
     const system = await identifySystem(client)
-    const { rows } = await client.query<{ name: string }>('select current_database() as name')
+    const [database] = await queryRows<{ name: string }>(client, 'select current_database() as name')
     return {
       systemIdentifier: system.systemIdentifier.toString(),
       timeline: system.timeline,
-      database: rows[0]?.name ?? '',
+      database: database?.name ?? '',
       slot: slot && {
         plugin: slot.plugin,
         database: slot.database,

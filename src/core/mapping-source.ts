@@ -14,8 +14,8 @@ export type ColumnLookup = (column: string) => { readonly index: number; readonl
 
 /** Formats that cost microseconds: a phone number 5 to 10, a locale 2. */
 const COSTLY: ReadonlySet<Format> = new Set(['e164', 'locale'])
-/** 4,096 numbers in two generations: at most about 2 MB a source. */
-const CACHE_CAPACITY = 4_096
+/** Numbers in each of two generations: at most about 8 MB a source. */
+const CACHE_CAPACITY = 16_384
 
 export class CompiledSource {
   readonly #key: string

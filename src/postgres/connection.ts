@@ -57,6 +57,22 @@ export async function openClient(config: pg.ClientConfig): Promise<pg.Client> {
   return client
 }
 
+/**
+ * Connections for short statements on the application's database: none of ours may be long, nor wait long for a lock (P5).
+ * An idle connection that broke is told and replaced by the next statement.
+ */
+export function openPool(config: pg.ClientConfig, onIdleError: (error: Error) => void): pg.Pool {
+  const pool = new pg.Pool({
+    ...config,
+    max: 3,
+    statement_timeout: 30_000,
+    lock_timeout: 10_000,
+    idle_in_transaction_session_timeout: 30_000,
+  })
+  pool.on('error', onIdleError)
+  return pool
+}
+
 /** `pg` lets the URL's `options` replace ours and warns on stderr about `sslmode`: both are settled here. */
 function splitUrl(url: string): { readonly connectionString: string; readonly startupOptions: string } {
   const parsed = URL.parse(url)

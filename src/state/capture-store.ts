@@ -4,12 +4,12 @@
 import { type Kysely, sql } from 'kysely'
 import type { BackfillProgress, CaptureState, ProfileWrite, RowWrite, StateCommit } from '../core/capture-port.ts'
 import { SuprsyncError } from '../core/error.ts'
-import type { Json } from '../core/json.ts'
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts'
 import { documentOf, type Profile, type Reason } from '../core/profile.ts'
 import type { LiveRow } from '../core/profile-merge.ts'
 import { parseSnapshot, type Snapshot } from '../core/snapshot.ts'
 import type { StoredRow } from '../core/source-row.ts'
+import { jsonArray, textArray } from './array-literal.ts'
 import type { Schema, StateDatabase } from './database.ts'
 
 interface StoredRecord {
@@ -38,7 +38,7 @@ export class CaptureStore implements CaptureState {
   async readRows(source: string, keys: readonly string[]): Promise<ReadonlyMap<string, StoredRow>> {
     const { rows } = await sql<StoredRecord>`
       select key, distinct_id, part is not null as live, part_hash, era, duplicate, change_xid::text, change_lsn::text, read_snapshot::text
-      from source_row where source = ${source} and key = any(${keys}::text[])`.execute(this.#db)
+      from source_row where source = ${source} and key = any(${textArray(keys)}::text[])`.execute(this.#db)
     const snapshots = new Map<string, Snapshot>()
     return new Map(rows.map((row) => [row.key, storedRow(row, snapshots)]))
   }
@@ -50,7 +50,7 @@ export class CaptureStore implements CaptureState {
     const { rows } = await sql<StoredRecord & { known: boolean }>`
       select i.key, r.key is not null as known, r.distinct_id, r.part is not null as live, r.part_hash, r.era, r.duplicate,
         r.change_xid::text, r.change_lsn::text, r.read_snapshot::text
-      from unnest(${wanted.map(({ key }) => key)}::text[], ${wanted.map(({ rowHash }) => rowHash)}::text[]) as i (key, row_hash)
+      from unnest(${textArray(wanted.map(({ key }) => key))}::text[], ${textArray(wanted.map(({ rowHash }) => rowHash))}::text[]) as i (key, row_hash)
       left join lateral (select * from source_row s where s.source = ${source} and s.key = i.key limit 1) r on true
       where i.row_hash is null or r.row_hash is distinct from i.row_hash or r.era <> ${this.era}`.execute(this.#db)
     const snapshots = new Map<string, Snapshot>()
@@ -70,8 +70,10 @@ export class CaptureStore implements CaptureState {
       duplicate: boolean
     }>`
       select r.key, r.distinct_id, r.part, r.reasons, r.duplicate from source_row r
-      where r.distinct_id = any(${distinctIds}::text[]) and r.part is not null and r.source = ${source}
-        and not exists (select from unnest(${exceptKeys}::text[]) as e (key) where e.key = r.key)`.execute(this.#db)
+      where r.distinct_id = any(${textArray(distinctIds)}::text[]) and r.part is not null and r.source = ${source}
+        and not exists (select from unnest(${textArray(exceptKeys)}::text[]) as e (key) where e.key = r.key)`.execute(
+      this.#db,
+    )
     return rows.map((row) => ({
       key: row.key,
       distinctId: row.distinct_id,
@@ -166,24 +168,24 @@ function cachedSnapshot(text: string, snapshots: Map<string, Snapshot>): Snapsho
   return known
 }
 
-function jsonText(value: Json | object | null): string | null {
-  return value === null ? null : JSON.stringify(value)
+function reasonsText(reasons: readonly Reason[]): string | null {
+  return reasons.length === 0 ? null : JSON.stringify(reasons)
 }
 
 async function writeRows(db: Kysely<Schema>, source: string, era: number, rows: readonly RowWrite[]): Promise<void> {
   await sql`
     insert into source_row as r (source, key, distinct_id, part, part_hash, row_hash, reasons, era, change_xid, change_lsn, read_snapshot)
-    select ${source}, i.key, i.distinct_id, i.part::jsonb, i.part_hash, i.row_hash, i.reasons::jsonb, ${era}, i.change_xid::xid8, i.change_lsn::pg_lsn, i.read_snapshot::pg_snapshot
+    select ${source}, i.key, i.distinct_id, i.part, i.part_hash, i.row_hash, i.reasons, ${era}, i.change_xid, i.change_lsn, i.read_snapshot
     from unnest(
-      ${rows.map((row) => row.key)}::text[],
-      ${rows.map((row) => row.content.distinctId)}::text[],
-      ${rows.map((row) => row.content.part?.text ?? null)}::text[],
-      ${rows.map((row) => row.content.partHash)}::text[],
-      ${rows.map((row) => row.content.rowHash)}::text[],
-      ${rows.map((row) => (row.content.reasons.length === 0 ? null : jsonText(row.content.reasons)))}::text[],
-      ${rows.map((row) => row.version.changeXid?.toString() ?? null)}::text[],
-      ${rows.map((row) => (row.version.changeLsn === null ? null : formatLsn(row.version.changeLsn)))}::text[],
-      ${rows.map((row) => row.version.readSnapshot?.text ?? null)}::text[]
+      ${textArray(rows.map((row) => row.key))}::text[],
+      ${textArray(rows.map((row) => row.content.distinctId))}::text[],
+      ${jsonArray(rows.map((row) => row.content.part?.text ?? null))}::jsonb[],
+      ${textArray(rows.map((row) => row.content.partHash))}::text[],
+      ${textArray(rows.map((row) => row.content.rowHash))}::text[],
+      ${jsonArray(rows.map((row) => reasonsText(row.content.reasons)))}::jsonb[],
+      ${textArray(rows.map((row) => row.version.changeXid?.toString() ?? null))}::xid8[],
+      ${textArray(rows.map((row) => (row.version.changeLsn === null ? null : formatLsn(row.version.changeLsn))))}::pg_lsn[],
+      ${textArray(rows.map((row) => row.version.readSnapshot?.text ?? null))}::pg_snapshot[]
     ) as i (key, distinct_id, part, part_hash, row_hash, reasons, change_xid, change_lsn, read_snapshot)
     on conflict (source, key) do update set
       distinct_id = excluded.distinct_id, part = excluded.part, part_hash = excluded.part_hash, row_hash = excluded.row_hash, reasons = excluded.reasons,
@@ -198,7 +200,7 @@ async function writeSeen(
 ): Promise<void> {
   await sql`
     update source_row set read_snapshot = ${seen.snapshot.text}::pg_snapshot
-    where source = ${source} and key = any(${seen.keys}::text[])`.execute(db)
+    where source = ${source} and key = any(${textArray(seen.keys)}::text[])`.execute(db)
 }
 
 async function writeMarks(db: Kysely<Schema>, source: string, marks: StateCommit['marks']): Promise<void> {
@@ -210,7 +212,7 @@ async function writeMarks(db: Kysely<Schema>, source: string, marks: StateCommit
 
 async function writeBackfill(db: Kysely<Schema>, progress: BackfillProgress): Promise<void> {
   await sql`
-    update backfill set cursor = ${jsonText(progress.cursor)}::jsonb, rows_read = ${progress.rowsRead},
+    update backfill set cursor = ${progress.cursor === null ? null : JSON.stringify(progress.cursor)}::jsonb, rows_read = ${progress.rowsRead},
       first_snapshot = coalesce(first_snapshot, ${progress.firstSnapshot}::pg_snapshot),
       finished_at = case when ${progress.finished} then now() end
     where id = ${progress.id}::bigint`.execute(db)
@@ -220,23 +222,22 @@ async function writeBackfill(db: Kysely<Schema>, progress: BackfillProgress): Pr
 // A user is due as soon as what it should be differs from what SuprSend accepted, or an outcome is open; one whose
 // `desired` is as before keeps its backoff or failure, a newer edit of one that was set aside is tried again.
 async function writeProfiles(db: Kysely<Schema>, profiles: readonly ProfileWrite[], lane: 0 | 1): Promise<void> {
-  const sorted = [...profiles].sort((a, b) => (a.distinctId < b.distinctId ? -1 : 1))
   await sql`
     insert into profile as p (distinct_id, bucket, desired, desired_hash, reasons, lane, changed_at, pending_since, due_at, change_lsn)
-    select i.distinct_id, (hashtextextended(i.distinct_id, 0) & 63)::smallint, i.desired::jsonb, i.desired_hash, i.reasons::jsonb, ${lane},
+    select i.distinct_id, (hashtextextended(i.distinct_id, 0) & 63)::smallint, i.desired, i.desired_hash, i.reasons, ${lane},
       to_timestamp(i.last_ms / 1000), case when i.desired is not null then to_timestamp(i.first_ms / 1000) end,
-      case when i.desired is not null then clock_timestamp() end, i.change_lsn::pg_lsn
+      case when i.desired is not null then clock_timestamp() end, i.change_lsn
     from unnest(
-      ${sorted.map((profile) => profile.distinctId)}::text[],
-      ${sorted.map((profile) => profile.desired?.text ?? null)}::text[],
-      ${sorted.map((profile) => profile.desired?.hash ?? null)}::text[],
-      ${sorted.map((profile) => (profile.reasons.length === 0 ? null : jsonText(profile.reasons)))}::text[],
-      ${sorted.map((profile) => profile.firstChangedAt)}::float8[],
-      ${sorted.map((profile) => profile.lastChangedAt)}::float8[],
-      ${sorted.map((profile) => formatLsn(profile.changeLsn))}::text[]
-    ) with ordinality as i (distinct_id, desired, desired_hash, reasons, first_ms, last_ms, change_lsn, position)
+      ${textArray(profiles.map((profile) => profile.distinctId))}::text[],
+      ${jsonArray(profiles.map((profile) => profile.desired?.text ?? null))}::jsonb[],
+      ${textArray(profiles.map((profile) => profile.desired?.hash ?? null))}::text[],
+      ${jsonArray(profiles.map((profile) => reasonsText(profile.reasons)))}::jsonb[],
+      ${textArray(profiles.map((profile) => String(profile.firstChangedAt)))}::float8[],
+      ${textArray(profiles.map((profile) => String(profile.lastChangedAt)))}::float8[],
+      ${textArray(profiles.map((profile) => formatLsn(profile.changeLsn)))}::pg_lsn[]
+    ) as i (distinct_id, desired, desired_hash, reasons, first_ms, last_ms, change_lsn)
     where i.desired is not null or exists (select from profile k where k.distinct_id = i.distinct_id)
-    order by i.position
+    order by i.distinct_id collate "C"
     on conflict (distinct_id) do update set
       desired = excluded.desired, desired_hash = excluded.desired_hash, reasons = excluded.reasons,
       changed_at = excluded.changed_at, change_lsn = greatest(p.change_lsn, excluded.change_lsn),

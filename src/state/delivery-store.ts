@@ -5,6 +5,7 @@ import { sql } from 'kysely'
 import type { AttemptRecord, Claim, ClaimOptions, DeliveryState } from '../core/delivery-port.ts'
 import type { Profile } from '../core/profile.ts'
 import type { Attempt } from '../core/unclear.ts'
+import { jsonArray, textArray } from './array-literal.ts'
 import type { StateDatabase } from './database.ts'
 
 interface ClaimRecord {
@@ -52,27 +53,26 @@ export class DeliveryStore implements DeliveryState {
   }
 
   async record(owner: string, records: readonly AttemptRecord[]): Promise<readonly string[]> {
-    const sorted = [...records].sort((a, b) => (a.claim.distinctId < b.claim.distinctId ? -1 : 1))
     const { rows } = await sql<{ distinct_id: string }>`
       with input as (
         select * from unnest(
-          ${sorted.map(({ claim }) => claim.distinctId)}::text[],
-          ${sorted.map(({ claim }) => claim.token)}::text[],
-          ${sorted.map(({ claim }) => claim.desiredHash)}::text[],
-          ${sorted.map(({ synced }) => (synced === null ? null : JSON.stringify(synced)))}::text[],
-          ${sorted.map(({ syncedHash }) => syncedHash)}::text[],
-          ${sorted.map(({ unclear }) => JSON.stringify(unclear))}::text[],
-          ${sorted.map(({ attempts }) => attempts)}::int[],
-          ${sorted.map(({ failure }) => (failure === null ? null : JSON.stringify(failure)))}::text[],
-          ${sorted.map(({ retryInMs }) => retryInMs)}::float8[]
+          ${textArray(records.map(({ claim }) => claim.distinctId))}::text[],
+          ${textArray(records.map(({ claim }) => claim.token))}::text[],
+          ${textArray(records.map(({ claim }) => claim.desiredHash))}::text[],
+          ${jsonArray(records.map(({ synced }) => (synced === null ? null : JSON.stringify(synced))))}::jsonb[],
+          ${textArray(records.map(({ syncedHash }) => syncedHash))}::text[],
+          ${jsonArray(records.map(({ unclear }) => JSON.stringify(unclear)))}::jsonb[],
+          ${textArray(records.map(({ attempts }) => String(attempts)))}::int[],
+          ${jsonArray(records.map(({ failure }) => (failure === null ? null : JSON.stringify(failure))))}::jsonb[],
+          ${textArray(records.map(({ retryInMs }) => (retryInMs === null ? null : String(retryInMs))))}::float8[]
         ) as i (distinct_id, token, target_hash, synced, synced_hash, sending, attempts, failure, retry_ms)),
       locked as materialized (
         select k.distinct_id from profile k where k.distinct_id in (select distinct_id from input)
         order by k.distinct_id for update)
       update profile p set
-        synced = i.synced::jsonb, synced_hash = i.synced_hash, sending = i.sending::jsonb, claimed_by = null,
+        synced = i.synced, synced_hash = i.synced_hash, sending = i.sending, claimed_by = null,
         attempts = case when p.desired_hash is not distinct from i.target_hash then i.attempts else least(i.attempts, 1) end,
-        failure = case when p.desired_hash is not distinct from i.target_hash or i.retry_ms is not null then i.failure::jsonb end,
+        failure = case when p.desired_hash is not distinct from i.target_hash or i.retry_ms is not null then i.failure end,
         due_at = case
           when i.retry_ms is not null then clock_timestamp() + i.retry_ms * interval '1 millisecond'
           when p.desired_hash is not distinct from i.target_hash then null
