@@ -49,6 +49,9 @@ export interface DeliveryState {
 }
 
 export interface ProfileSink {
-  /** Never rejects for what networks and servers do: that is an Answer. */
-  send(distinctId: string, request: ApiRequest, signal: AbortSignal): Promise<Answer>
+  /**
+   * Never rejects for what networks and servers do: that is an Answer.
+   * @param mayLeave asked when the request is about to be written; false: it is not, and was aborted.
+   */
+  send(distinctId: string, request: ApiRequest, signal: AbortSignal, mayLeave: () => boolean): Promise<Answer>
 }

@@ -22,8 +22,11 @@ export interface ClientOptions {
 }
 
 export interface SuprsendClient extends AsyncDisposable {
-  /** Aborted before it was written: `unsent`; later: `unclear`; both with code `aborted`. */
-  send(userId: string, request: ApiRequest, signal: AbortSignal): Promise<Answer>
+  /**
+   * Aborted before it was written: `unsent`; later: `unclear`; both with code `aborted`. `mayLeave` is asked last, when it
+   * is about to be written, which may be a while later; false aborts it.
+   */
+  send(userId: string, request: ApiRequest, signal: AbortSignal, mayLeave?: () => boolean): Promise<Answer>
   /** Takes no more requests and waits for those under way. */
   close(): Promise<void>
   /** Resets the connections; requests under way end `unclear`. */
@@ -62,10 +65,10 @@ export function createClient(options: ClientOptions): SuprsendClient {
     return destroying
   }
   return {
-    send: async (userId, request, signal) => {
+    send: async (userId, request, signal, mayLeave = () => true) => {
       const wire = wireRequest(basePath, userId, request)
       if (signal.aborted) return { kind: 'unsent', code: ABORTED }
-      return exchange(pool, wire, headers, { signal, bodyLimitMs })
+      return exchange(pool, wire, headers, { signal, mayLeave, bodyLimitMs })
     },
     close,
     destroy,
@@ -75,6 +78,7 @@ export function createClient(options: ClientOptions): SuprsendClient {
 
 interface Limits {
   readonly signal: AbortSignal
+  readonly mayLeave: () => boolean
   readonly bodyLimitMs: number
 }
 
@@ -82,7 +86,7 @@ function exchange(
   pool: Pool,
   wire: WireRequest,
   headers: Readonly<Record<string, string>>,
-  { signal, bodyLimitMs }: Limits,
+  { signal, mayLeave, bodyLimitMs }: Limits,
 ): Promise<Answer> {
   return new Promise((resolve) => {
     const buffer = new AnswerBuffer()
@@ -104,6 +108,7 @@ function exchange(
     signal.addEventListener('abort', abort)
     const handler: Dispatcher.DispatchHandler = {
       onRequestStart(given) {
+        if (!settled && !mayLeave()) fail(new SuprsyncError(ABORTED, 'given up'))
         // Given up while it waited for a connection: nothing may be written any more.
         if (settled) return given.abort(new SuprsyncError(ABORTED, 'given up'))
         controller = given

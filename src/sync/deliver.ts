@@ -129,7 +129,7 @@ export class Deliver {
     const { gate, sink, metrics, failPoints } = this.#options
     if (!(await gate.enter())) return null
     const startedAt = performance.now()
-    const answer = await sink.send(distinctId, request, this.#aborted.signal)
+    const answer = await sink.send(distinctId, request, this.#aborted.signal, () => gate.stillOurs() === true)
     failPoints.hit('after_answer')
     metrics.apiRequest(
       request.kind,

@@ -35,7 +35,6 @@ export class Gate {
   #waiters: Waiter[] = []
   #timer: NodeJS.Timeout | null = null
   #closed = false
-  #resuming = false
 
   constructor({ limits, metrics, guard, onHostChange }: GateOptions) {
     this.#settings = limits
@@ -60,12 +59,17 @@ export class Gate {
   }
 
   /** Resolves to true when a request may leave, which then must end with `leave`; to false when the gate was closed. */
-  enter(): Promise<boolean> {
-    if (this.#closed) return Promise.resolve(false)
-    return new Promise((resolve) => {
-      this.#waiters.push({ resolve })
-      this.#pump()
-    })
+  async enter(): Promise<boolean> {
+    if (this.#closed) return false
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    this.#waiters.push({ resolve })
+    this.#pump()
+    if (!(await promise)) return false
+    // Asked last, just before the request leaves: who waited here may have stood still meanwhile.
+    const ours = this.#guard.check()
+    if (ours === true || (await ours)) return true
+    this.#limiter = releaseSlot(this.#limiter)
+    return false
   }
 
   leave(outcome: Outcome): void {
@@ -92,8 +96,6 @@ export class Gate {
 
   #pump(): void {
     while (this.#waiters.length > 0 && !this.#closed) {
-      const ours = this.#guard.check()
-      if (ours !== true) return this.#resume(ours)
       const nowMs = performance.now()
       const hostMs = hostWaitMs(this.#host, nowMs)
       if (hostMs > 0) return this.#later(hostMs)
@@ -105,17 +107,6 @@ export class Gate {
       this.#metrics.requestsInFlight(this.#limiter.inFlight)
       this.#waiters.shift()?.resolve(true)
     }
-  }
-
-  /** After a standstill: nobody passes until the locks are known to be ours still. */
-  #resume(ours: Promise<boolean>): void {
-    if (this.#resuming) return
-    this.#resuming = true
-    void ours.then((isOurs) => {
-      this.#resuming = false
-      if (isOurs) this.#pump()
-      else this.close()
-    })
   }
 
   #later(delayMs: number): void {

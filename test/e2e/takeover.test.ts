@@ -24,16 +24,20 @@ test('killed: the one that stands by takes over within seconds', async () => {
   expect(emulator.stats().concurrencyViolations.count).toBe(0)
 })
 
-test('frozen, replaced and woken: it commits nothing, sends nothing, and stands by', async () => {
-  // Slow answers and few requests at a time: whenever it is frozen there are claims whose requests have not left.
-  await using pair = await createPair({ latencyMs: 100, maxInFlight: 6 })
+// A backlog, so that it is frozen with claims in hand and requests about to be written.
+test('frozen while busy, replaced and woken: it commits nothing, sends nothing, and stands by', async () => {
+  await using pair = await createPair({ users: 2_000 })
   const { database, emulator, first, second, load } = pair
-  await until(() => emulator.stats().inFlight === 6, { what: 'the first to be busy' })
+  await load.stop()
+  await expectConverged({ database, emulator, config: first.config })
+  await renameAll(database, 'before')
+  const sent = emulator.stats().requests
+  await until(() => emulator.stats().requests > sent + 300, { what: 'the first to be busy', pollMs: 1 })
   first.signal('SIGSTOP')
   await until(() => emulator.stats().inFlight === 0, { what: 'its requests to be answered' })
   expect(await endSessions(database)).toEqual(['suprsync', 'suprsync locks'])
   await second.waitStreaming()
-  await load.stop()
+  await renameAll(database, 'after')
   await expectConverged({ database, emulator, config: second.config })
   const [stored, requests] = [await stateOf(database), emulator.stats().requests]
 
@@ -81,12 +85,12 @@ interface Pair extends AsyncDisposable {
   readonly load: Workload
 }
 
-async function createPair({ latencyMs = 5, maxInFlight = 64 } = {}): Promise<Pair> {
+async function createPair({ users = 100, latencyMs = 0, maxInFlight = 64 } = {}): Promise<Pair> {
   const seed = testSeed()
   await using closing = new AsyncDisposableStack()
   const database = closing.use(await createTestDatabase())
   await createUsersTable(database)
-  await insertUsers(database, 100)
+  await insertUsers(database, users)
   const emulator = closing.use(await startEmulator({ latencyMs }))
   const service = {
     databaseUrl: database.url,
@@ -99,10 +103,14 @@ async function createPair({ latencyMs = 5, maxInFlight = 64 } = {}): Promise<Pai
   const second = closing.use(await startService(service))
   await second.waitFor('the second to stand by', ({ capture }) => capture === 'standby')
   await second.waitReady()
-  const load = closing.use(startWorkload({ database, seed }))
+  const load = closing.use(startWorkload({ database, seed, users }))
   await until(() => load.transactions > 200, { what: 'the load to be under way' })
   const kept = closing.move()
   return { database, emulator, first, second, load, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+}
+
+async function renameAll(database: TestDatabase, name: string): Promise<void> {
+  await database.query("UPDATE users SET name = $1, version = nextval('user_version')", [name])
 }
 
 /** As the server does when a host is gone: the locks first, then the walsender. */

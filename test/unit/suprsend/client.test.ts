@@ -357,3 +357,10 @@ describe('giving up and ending', () => {
     )
   })
 })
+
+test('what may no longer leave when it is about to be written is unsent, and the connection serves on', () =>
+  withServer(json, async (client, server) => {
+    expect(await client.send('user1', GET, NEVER, () => false)).toEqual({ kind: 'unsent', code: 'aborted' })
+    expect((await client.send('user2', GET, NEVER, () => true)).kind).toBe('answered')
+    expect(server.received.map(({ url }) => url)).toEqual(['/v1/user/user2/'])
+  }))
