@@ -67,13 +67,18 @@ export class TouchedUsers {
       distinctId,
       known
         ? {
-            changeLsn: touch.changeLsn > known.changeLsn ? touch.changeLsn : known.changeLsn,
+            changeLsn: later(touch.changeLsn, known.changeLsn),
             firstChangedAt: Math.min(known.firstChangedAt, touch.firstChangedAt),
             lastChangedAt: Math.max(known.lastChangedAt, touch.lastChangedAt),
           }
         : touch,
     )
   }
+}
+
+function later(a: Lsn, b: Lsn): Lsn {
+  if (a > b) return a
+  return b
 }
 
 export function liveRows(writes: readonly RowWrite[], stored: ReadonlyMap<string, StoredRow>): readonly LiveRow[] {

@@ -63,7 +63,7 @@ export class PageReader implements Pages {
       types: RAW,
     })
     const first = rows[0]
-    if (!first || first[1] !== 'f') {
+    if (first?.[1] !== 'f') {
       throw new SuprsyncError(
         'source_is_standby',
         'Rows can only be read from the primary server, and this one is a standby; point source.url at the primary.',
