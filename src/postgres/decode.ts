@@ -6,6 +6,7 @@ import { SuprsyncError } from '../core/error.ts'
 import { lsnFromParts } from '../core/lsn.ts'
 import { isComplete, type RawRow, type RawValue, REREAD, type Table, type TextRow, UNCHANGED } from '../core/row.ts'
 import type { StreamEvent } from '../core/stream-event.ts'
+import { layOver, type RelationColumn } from './relation.ts'
 
 /** Microseconds between 1970 and 2000, where PostgreSQL's clock starts. */
 const POSTGRES_EPOCH_MS = 946_684_800_000
@@ -70,24 +71,14 @@ export class PgoutputDecoder {
     this.#skipText() // schema
     this.#skipText() // name
     this.#at += 1 // replica identity: decided by check
-    const count = this.#int16()
-    const places: number[] = []
-    const found = new Set<string>()
-    const changed: string[] = []
-    for (let index = 0; index < count; index += 1) {
-      this.#at += 1 // flags
-      const name = this.#text()
-      const typeOid = this.#oid()
+    const columns: RelationColumn[] = []
+    for (let left = this.#int16(); left > 0; left -= 1) {
+      const identity = (this.#byte() & 1) === 1
+      columns.push({ identity, name: this.#text(), typeOid: this.#oid() })
       this.#at += 4 // type modifier
-      const place = table.wanted.findIndex((column) => column.name === name)
-      const sameType = place >= 0 && table.wanted[place]?.type.oid === typeOid
-      // A value of another type than the table has now is not read as if it had this one: the row is read again.
-      places.push(sameType || place < table.key.length ? place : -1)
-      if (place >= 0) found.add(name)
-      if (place >= table.key.length && !sameType) changed.push(name)
     }
+    const { places, changed } = layOver(table, columns)
     this.#relations.set(oid, { table, places })
-    for (const column of table.wanted) if (!found.has(column.name)) changed.push(column.name)
     return changed.length > 0 ? { kind: 'reshaped', table: oid, columns: changed } : null
   }
 

@@ -130,7 +130,8 @@ export class Capture {
     if (event.kind === 'delete') return this.#put(event.key, null, version)
     if (event.kind === 'update' && event.oldKey) this.#put(event.oldKey, null, version)
     const key = event.row.slice(0, table.key.length)
-    if (isComplete(key)) this.#put(key, event.row, version)
+    if (!isComplete(key)) throw new SuprsyncError('protocol_key_missing', 'A change does not name its row.')
+    this.#put(key, event.row, version)
   }
 
   #put(keyValues: TextRow, row: RawRow | null, version: ChangeVersion): void {
