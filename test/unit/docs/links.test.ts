@@ -1,0 +1,40 @@
+// What the documentation points at is there: links, the files that the map of the code names, and for every promise a test.
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+
+const ROOT = new URL('../../../', import.meta.url)
+const read = (path: string) => readFileSync(new URL(path, ROOT), 'utf8')
+const pages = [
+  'README.md',
+  'CHANGELOG.md',
+  'src/README.md',
+  ...readdirSync(new URL('docs', ROOT)).map((name) => `docs/${name}`),
+]
+const MAP = read('src/README.md')
+
+test.each(pages.filter((page) => page.endsWith('.md')))('every relative link of %s leads somewhere', (page) => {
+  const targets = [...read(page).matchAll(/\]\(([^)#:]+)(#[^)]*)?\)/g)].map(([, target = '']) => target)
+  for (const target of targets) {
+    expect(existsSync(fileURLToPath(new URL(target, new URL(page, ROOT)))), `${page} → ${target}`).toBe(true)
+  }
+})
+
+test('the map names every room, and only files that exist', () => {
+  const rooms = readdirSync(new URL('src', ROOT), { withFileTypes: true }).filter((entry) => entry.isDirectory())
+  for (const { name } of rooms) expect(MAP).toContain(`| \`${name}/\` |`)
+  const named = [...MAP.matchAll(/`((?:test|[a-z]+)\/[a-z0-9/-]+(?:\.test)?\.ts)`/g)].map(([, path = '']) => path)
+  expect(named.length).toBeGreaterThan(40)
+  for (const path of named) {
+    expect(existsSync(new URL(path.startsWith('test/') ? path : `src/${path}`, ROOT)), path).toBe(true)
+  }
+})
+
+test('every promise is in both pages, with tests that hold it', () => {
+  for (let number = 1; number <= 10; number += 1) {
+    const row = new RegExp(`^\\| P${number} (.+?) \\| (.+) \\|$`, 'm')
+    const [, name, tests = ''] = row.exec(MAP) ?? []
+    expect(row.exec(read('README.md'))?.[1]).toBe(name)
+    expect(tests.match(/`test\/[^`]+\.test\.ts`/g)?.length ?? 0, `tests of P${number}`).toBeGreaterThan(0)
+  }
+})
