@@ -4,7 +4,7 @@ import { ERROR_POLICY } from './error-policy.ts'
 import { isRowFailure, ROW_FAILURES } from './failed-row.ts'
 import { slotLagMs, walBudget } from './slot-lag.ts'
 import { decideStart, type KnownCheckpoint } from './start-decision.ts'
-import type { SourceReport, StateReport, StatusReport } from './status-report.ts'
+import type { SlotReport, SourceReport, StateReport, StatusReport } from './status-report.ts'
 
 export interface Problem {
   readonly code: string
@@ -28,16 +28,19 @@ export function problemsOf(report: StatusReport, slotName: string): readonly Pro
   if (state.kind === 'unreadable') problems.push(unreadable(state, 'state'))
   if (state.kind === 'missing') problems.push(NEVER_RAN)
   const known = state.kind === 'read' ? state : null
-  if (source.kind === 'read') problems.push(...sourceProblems(source, known, slotName))
+  const start = source.kind === 'read' ? startProblems(source, known, slotName) : []
+  problems.push(...start)
+  if (source.kind === 'read' && source.slot) problems.push(...walProblems(source.slot))
   if (known) problems.push(...ownerProblems(known))
-  if (known && source.kind === 'read') problems.push(...captureProblems(source, known))
+  // What cannot start cannot stream either: that is said once.
+  if (known && source.kind === 'read' && start.length === 0) problems.push(...captureProblems(source, known))
   for (const { code, level, message } of suprsend) problems.push({ code, level, message, next: null })
   if (known) problems.push(...userProblems(known))
   return problems
 }
 
 function unreadable({ code, message }: { readonly code: string; readonly message: string }, what: string): Problem {
-  return { code: `${what}_${code}`, level: 'error', message, next: 'run `suprsync check` when it answers again' }
+  return { code: `${what}_${code}`, level: 'error', message, next: '`suprsync check` says more' }
 }
 
 const NEVER_RAN: Problem = {
@@ -47,7 +50,8 @@ const NEVER_RAN: Problem = {
   next: 'run `suprsync check`, then start `suprsync run`',
 }
 
-function sourceProblems(source: SourceReport, state: StateReport | null, slotName: string): readonly Problem[] {
+/** What keeps capture from starting, or from going on after its next reconnect. */
+function startProblems(source: SourceReport, state: StateReport | null, slotName: string): readonly Problem[] {
   if (source.standby) {
     const message = 'The source is a standby: nothing is captured from it.'
     return [{ code: 'server_is_standby', level: 'error', message, next: 'let source.url lead to the primary' }]
@@ -67,30 +71,29 @@ function sourceProblems(source: SourceReport, state: StateReport | null, slotNam
       lost: slot.walStatus === 'lost' || slot.invalidationReason !== null,
     },
   })
-  const problems: Problem[] = []
-  if (decision.kind === 'stop') {
-    problems.push({ code: decision.code, level: 'error', message: decision.message, next: null })
+  return decision.kind === 'stop'
+    ? [{ code: decision.code, level: 'error', message: decision.message, next: null }]
+    : []
+}
+
+function walProblems(slot: SlotReport): readonly Problem[] {
+  if (slot.walStatus === 'lost' || slot.invalidationReason !== null) return []
+  const budget = walBudget(slot)
+  if (budget !== 'enough') {
+    const spent = 'The slot has used up max_slot_wal_keep_size: the server may invalidate it at any moment.'
+    const low = 'Little is left of max_slot_wal_keep_size before the server invalidates the slot.'
+    const next = 'let capture catch up (below), or raise max_slot_wal_keep_size now: ALTER SYSTEM and pg_reload_conf()'
+    return [{ code: 'wal_budget_low', level: 'error', message: budget === 'spent' ? spent : low, next }]
   }
-  if (slot === null || slot.walStatus === 'lost') return problems
-  if (walBudget(slot) !== 'enough') {
-    problems.push({
-      code: 'wal_budget_low',
-      level: 'error',
-      message:
-        walBudget(slot) === 'spent'
-          ? 'The slot has used up max_slot_wal_keep_size: the server may invalidate it at any moment.'
-          : 'Little is left of max_slot_wal_keep_size before the server invalidates the slot.',
-      next: 'let capture catch up (below), or raise max_slot_wal_keep_size now: ALTER SYSTEM and pg_reload_conf()',
-    })
-  } else if (slot.safeWalBytes === null && (slot.retainedWalBytes ?? 0) > MUCH_WAL_BYTES) {
-    problems.push({
+  if (slot.safeWalBytes !== null || (slot.retainedWalBytes ?? 0) <= MUCH_WAL_BYTES) return []
+  return [
+    {
       code: 'wal_retained',
       level: 'warning',
       message: 'The server keeps more than 1 GB of WAL for the slot, and nothing limits it.',
       next: 'let capture catch up (below); else the disk of the database fills up',
-    })
-  }
-  return problems
+    },
+  ]
 }
 
 function ownerProblems({ owner, checkpoint }: StateReport): readonly Problem[] {
