@@ -93,7 +93,7 @@ function pendingText(pending: PendingReport): string {
 function leftOutTotal(leftOut: StateReport['leftOut']): string {
   if (leftOut === null) return 'not counted in time'
   const total = leftOut.byKey.reduce((sum, each) => sum + each.count, 0)
-  return `${count(total, leftOut.atLeast)} values`
+  return `${count(total, leftOut.atLeast)} value${total === 1 ? '' : 's'}`
 }
 
 const MARKS: Readonly<Record<Problem['level'], string>> = { error: '✗', warning: '!' }

@@ -97,24 +97,16 @@ function walProblems(slot: SlotReport): readonly Problem[] {
 }
 
 function ownerProblems({ owner, checkpoint }: StateReport): readonly Problem[] {
-  const problems: Problem[] = []
   if (owner === null) {
-    problems.push({
-      code: 'not_running',
-      level: 'error',
-      message: 'No process holds the locks: nothing is captured, nothing is sent.',
-      next: 'start `suprsync run`; changes wait in the WAL until then',
-    })
+    const message = 'No process holds the locks: nothing is captured, nothing is sent.'
+    const next = 'start `suprsync run`; changes wait in the WAL until then'
+    return [{ code: 'not_running', level: 'error', message, next }]
   }
-  if (checkpoint === null) {
-    problems.push({
-      code: 'first_start_unfinished',
-      level: 'warning',
-      message: 'There is no checkpoint yet: the first start has not finished.',
-      next: 'start `suprsync run`; if it runs, its log says what it waits for',
-    })
-  }
-  return problems
+  if (checkpoint !== null) return []
+  const message = 'There is no checkpoint yet: the first start has not finished.'
+  return [
+    { code: 'first_start_unfinished', level: 'warning', message, next: "the service's log says what it waits for" },
+  ]
 }
 
 function captureProblems({ slot }: SourceReport, { owner, checkpoint }: StateReport): readonly Problem[] {

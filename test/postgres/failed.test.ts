@@ -190,7 +190,7 @@ describe('retry', () => {
     try {
       await database.query(
         `INSERT INTO suprsync.profile (distinct_id, bucket, changed_at, failure, attempts, change_lsn)
-         SELECT n::text, 0, now(), jsonb_build_object('code', CASE WHEN n % 3 = 0 THEN 'too_large' ELSE 'invalid_value' END), 4, '0/1'
+         SELECT n::text, 0, now(), jsonb_build_object('code', (ARRAY['too_large', 'not_found', 'invalid_value'])[n % 3 + 1]), 4, '0/1'
          FROM generate_series(1, 5000) n`,
       )
       expect(await retryAllFailed(db, 'too_large')).toBe(1666)
