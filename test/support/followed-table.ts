@@ -11,7 +11,7 @@ import { createSlot } from '../../src/postgres/slot.ts'
 import { ReplicationStream, type StreamOptions } from '../../src/postgres/stream.ts'
 import type { TestDatabase } from './database.ts'
 
-const PUBLICATION = 'followed'
+export const PUBLICATION = 'followed'
 
 export interface Transaction {
   readonly xid: number

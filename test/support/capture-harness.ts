@@ -1,0 +1,317 @@
+// Capture on a real server and a real state, without the service around it: a test holds the stream back and lets it go,
+// reads pages when it wants and stores them later, and looks at what state then holds. The pieces are the service's own.
+import { sql } from 'kysely'
+import pg from 'pg'
+import { NO_FAIL_POINTS } from '../../src/core/fail-points.ts'
+import { canonical, type JsonObject } from '../../src/core/json.ts'
+import { type LogFields, type Logger, SILENT_LOGGER } from '../../src/core/logger.ts'
+import { compileMapping, mappedColumns } from '../../src/core/mapping.ts'
+import type { MappingSpec } from '../../src/core/mapping-spec.ts'
+import { type Metrics, NO_METRICS } from '../../src/core/metrics.ts'
+import type { Profile } from '../../src/core/profile.ts'
+import { rowKey, type Table, type TextRow } from '../../src/core/row.ts'
+import type { Page, Pages, Source } from '../../src/core/source-port.ts'
+import { connectionConfig } from '../../src/postgres/connection.ts'
+import { PageReader, readCurrentXid } from '../../src/postgres/pages.ts'
+import { ReplicationStream } from '../../src/postgres/stream.ts'
+import { openStateDatabase, type StateDatabase } from '../../src/state/database.ts'
+import { migrate } from '../../src/state/migrations.ts'
+import { createCheckpoint, takeOver } from '../../src/state/ownership.ts'
+import { runBackfill } from '../../src/sync/backfill.ts'
+import { Capture } from '../../src/sync/capture.ts'
+import { RowMapper } from '../../src/sync/row-mapper.ts'
+import { StateWriter } from '../../src/sync/state-writer.ts'
+import type { TestDatabase } from './database.ts'
+import { describe, type FollowedName, PUBLICATION, publish } from './followed-table.ts'
+import { HeldStream } from './held-stream.ts'
+import { until } from './wait.ts'
+
+export interface HarnessOptions {
+  readonly create: string
+  readonly table?: FollowedName
+  /** A column; default `id`. */
+  readonly distinctId?: string
+  readonly when?: string
+  /** Profile key to column. */
+  readonly profile: { readonly [key: string]: string }
+  /** Session settings of the state's connections: `-c name=value`. */
+  readonly stateOptions?: string
+}
+
+export interface StoredState {
+  readonly key: string
+  readonly distinctId: string | null
+  readonly part: Profile | null
+  readonly duplicate: boolean
+  readonly changeXid: string | null
+  readonly readSnapshot: string | null
+}
+
+export interface StoredUser {
+  readonly desired: Profile | null
+  /** A sender could take it now. */
+  readonly claimable: boolean
+}
+
+/** The service's pages, counted; a test may look at or change what a reading again finds. */
+class CountedPages implements Pages {
+  readonly #inner: PageReader
+  rereads = 0
+  beforeReread: () => Promise<void> = async () => undefined
+
+  constructor(inner: PageReader) {
+    this.#inner = inner
+  }
+
+  page(cursor: TextRow | null, limit: number): Promise<Page> {
+    return this.#inner.page(cursor, limit)
+  }
+
+  async rows(keys: readonly TextRow[]): Promise<Page> {
+    await this.beforeReread()
+    const page = await this.#inner.rows(keys)
+    this.rereads += 1
+    return page
+  }
+}
+
+export class CaptureHarness implements AsyncDisposable {
+  readonly #database: TestDatabase
+  readonly #spec: MappingSpec
+  readonly #closing = new AsyncDisposableStack()
+  readonly table: Table
+  readonly state: StateDatabase
+  readonly pages: CountedPages
+  readonly sourcePool: pg.Pool
+  /** `unmapped_noop`, `replay`, `older`, and `backfill` rows. */
+  readonly counts = new Map<string, number>()
+  readonly logged: { readonly fields: LogFields; readonly message: string }[] = []
+
+  private constructor(database: TestDatabase, table: Table, spec: MappingSpec, options: HarnessOptions) {
+    this.#database = database
+    this.#spec = spec
+    this.table = table
+    const connection = connectionConfig(database.url)
+    this.sourcePool = new pg.Pool({ ...connection, max: 3 })
+    this.sourcePool.on('error', () => undefined) // an idle connection of a server that a test stops
+    this.#closing.defer(() => this.sourcePool.end())
+    this.pages = new CountedPages(new PageReader(this.sourcePool, table))
+    this.state = openStateDatabase({
+      connection: { ...connection, options: [connection.options, options.stateOptions].filter(Boolean).join(' ') },
+      schema: 'suprsync',
+      onIdleError: () => undefined,
+    })
+    this.#closing.defer(() => this.state.destroy())
+  }
+
+  /** The table with its publication and slot, and a state whose checkpoint is where the slot starts. */
+  static async create(database: TestDatabase, options: HarnessOptions): Promise<CaptureHarness> {
+    const lsn = await publish(database, options.create, options.table)
+    const spec = specOf(options)
+    const table = await describe(database, options.table, mappedColumns(spec))
+    const harness = new CaptureHarness(database, table, spec, options)
+    await migrate(harness.state, 'suprsync')
+    const [row] = await database.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid')
+    await createCheckpoint(
+      harness.state,
+      {
+        ...{ era: 1, systemIdentifier: '1', timeline: 1, slot: database.slot, lsn, mappingHash: 'm' },
+        startXid: BigInt(row?.xid ?? '0'),
+      },
+      { source: harness.source, reason: 'first_start', rowsEstimated: null },
+    )
+    return harness
+  }
+
+  get source(): string {
+    return `${this.table.schema}.${this.table.name}`
+  }
+
+  /** Takes over and captures until it is stopped. `paging`: as while a backfill is owed. */
+  async start(options: { readonly paging?: boolean; readonly held?: boolean } = {}): Promise<CaptureSession> {
+    const { state, lsn, startXid } = await takeOver(this.state)
+    const compiled = compileMapping(this.#spec, this.table)
+    if (compiled.kind === 'invalid') throw new Error(compiled.problems.map(({ message }) => message).join(' '))
+    const metrics: Metrics = {
+      ...NO_METRICS,
+      skippedChanges: (reason, count) => this.#count(reason, count),
+      backfillRows: (count) => this.#count('backfill', count),
+    }
+    const log: Logger = { ...SILENT_LOGGER, info: (fields, message) => this.logged.push({ fields, message }) }
+    const mapper = new RowMapper({ mapping: compiled.mapping, mappingHash: 'm' }, metrics)
+    const failPoints = NO_FAIL_POINTS
+    const paging = options.paging ?? false
+    const writer = new StateWriter({
+      state,
+      mapper,
+      paging,
+      source: this.source,
+      metrics,
+      failPoints,
+      onPending: () => undefined,
+    })
+    const opened = Promise.withResolvers<HeldStream>()
+    const source: Source = {
+      table: this.table,
+      pages: this.pages,
+      readCurrentXid: () => readCurrentXid(this.sourcePool),
+      openStream: async (startLsn, signal) => {
+        const connection = connectionConfig(this.#database.url)
+        const { slot } = this.#database
+        const stream = new HeldStream(
+          // A session that was stopped a moment ago may still hold the slot.
+          await until(
+            () =>
+              ReplicationStream.open(
+                { connection, slot, publication: PUBLICATION, startLsn, tables: [this.table] },
+                signal,
+              ),
+            { what: 'the stream to open' },
+          ),
+        )
+        if (options.held) stream.hold()
+        opened.resolve(stream)
+        return stream
+      },
+    }
+    const onStreaming = () => undefined
+    const capture = new Capture({ source, mapper, writer, metrics, log, failPoints, onStreaming }, lsn)
+    const stop = new AbortController()
+    const ended = capture.run(stop.signal)
+    ended.catch(opened.reject)
+    const stream = await opened.promise
+    const backfill = (signal: AbortSignal) =>
+      runBackfill(
+        {
+          table: this.table,
+          pages: this.pages,
+          mapper,
+          writer,
+          startXid,
+          log,
+          failPoints,
+          onProgress: () => undefined,
+        },
+        { id: '1', cursor: null, rowsRead: 0, rowsEstimated: null },
+        signal,
+      )
+    return new CaptureSession({ stream, mapper, writer, table: this.table, ended, stop, backfill })
+  }
+
+  #count(what: string, count: number): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + count)
+  }
+
+  /** By key, tombstones too. */
+  async rows(): Promise<ReadonlyMap<string, StoredState>> {
+    const { rows } = await sql<StoredState>`
+      select key, distinct_id as "distinctId", part, duplicate, change_xid::text as "changeXid", read_snapshot::text as "readSnapshot"
+      from source_row order by key`.execute(this.state)
+    return new Map(rows.map((row) => [row.key, row]))
+  }
+
+  async users(): Promise<ReadonlyMap<string, StoredUser>> {
+    const { rows } = await sql<StoredUser & { id: string }>`
+      select distinct_id as id, desired, due_at is not null and change_lsn < (select lsn from checkpoint) as claimable
+      from profile order by distinct_id`.execute(this.state)
+    return new Map(rows.map(({ id, ...user }) => [id, user]))
+  }
+
+  /** Channels and properties of each user that should exist: `{1: {$email: ['a'], name: 'A'}}`. */
+  async desired(): Promise<{ readonly [distinctId: string]: object }> {
+    const users = await this.users()
+    return Object.fromEntries(
+      [...users].flatMap(([id, { desired }]) =>
+        desired ? [[id, { ...desired.channels, ...desired.properties }]] : [],
+      ),
+    )
+  }
+
+  /** Waits until exactly these users should exist. */
+  async untilDesired(expected: JsonObject, timeoutMs = 10_000): Promise<void> {
+    const wanted = canonical(expected)
+    let last = ''
+    await until(
+      async () => {
+        last = canonical((await this.desired()) as JsonObject)
+        return last === wanted
+      },
+      { what: `users ${wanted}`, timeoutMs },
+    ).catch((error: unknown) => {
+      throw new Error(`found ${last}`, { cause: error })
+    })
+  }
+
+  async checkpoint(): Promise<{ readonly lsn: string; readonly tuple: string; readonly epoch: string }> {
+    const { rows } = await sql<{ lsn: string; tuple: string; epoch: string }>`
+      select lsn::text, xmin::text || ctid::text as tuple, epoch::text from checkpoint`.execute(this.state)
+    const row = rows[0]
+    if (!row) throw new Error('no checkpoint')
+    return row
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#closing.disposeAsync()
+  }
+}
+
+interface SessionParts {
+  readonly stream: HeldStream
+  readonly mapper: RowMapper
+  readonly writer: StateWriter
+  readonly table: Table
+  readonly ended: Promise<void>
+  readonly stop: AbortController
+  readonly backfill: (signal: AbortSignal) => Promise<boolean>
+}
+
+export class CaptureSession implements AsyncDisposable {
+  readonly #parts: SessionParts
+  readonly stream: HeldStream
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts
+    this.stream = parts.stream
+  }
+
+  /** Rejects with what ended the capture. */
+  get ended(): Promise<void> {
+    return this.#parts.ended
+  }
+
+  backfill(signal: AbortSignal = new AbortController().signal): Promise<boolean> {
+    return this.#parts.backfill(signal)
+  }
+
+  /** Stores a page, whenever it was read. */
+  async storePage(page: Page, finished = false): Promise<void> {
+    const { mapper, writer, table } = this.#parts
+    const rows = page.rows.map((row) => ({ key: rowKey(table, row), content: mapper.content(row) }))
+    const progress = { id: '1', cursor: null, rowsRead: rows.length, firstSnapshot: page.snapshot.text, finished }
+    await writer.storePage(rows, page.snapshot, progress)
+  }
+
+  /** Runs the statements while the stream is held, and lets them go as one batch. */
+  async inOneBatch(database: TestDatabase, statements: readonly string[]): Promise<void> {
+    this.stream.hold()
+    const before = this.stream.heldTransactions
+    for (const statement of statements) await database.query(statement)
+    await until(() => this.stream.heldTransactions >= before + statements.length, { what: 'the changes to arrive' })
+    this.stream.release()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#parts.stop.abort()
+    await this.#parts.ended.catch(() => undefined) // tests that expect a failure look at `ended`
+  }
+}
+
+function specOf({ distinctId = 'id', when, profile }: HarnessOptions): MappingSpec {
+  const source = (column: string) => ({ from: { kind: 'column', column } as const, formats: [], region: null })
+  return {
+    distinctId: { column: distinctId },
+    when: when ?? null,
+    onDelete: 'delete',
+    profile: new Map(Object.entries(profile).map(([key, column]) => [key, [source(column)]])),
+  }
+}
