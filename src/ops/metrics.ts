@@ -98,7 +98,10 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
   const failed = gaugeBy('suprsync_profiles_failed', 'Profiles set aside, by code.', ['code'])
   const oldest = gauge('suprsync_oldest_pending_age_seconds', 'Age of the oldest profile that is pending.')
   const lagBytes = gauge('suprsync_slot_lag_bytes', 'WAL that the slot has not confirmed.')
-  const lagSeconds = gauge('suprsync_slot_lag_seconds', 'How long the checkpoint has stood still while WAL waits for it.')
+  const lagSeconds = gauge(
+    'suprsync_slot_lag_seconds',
+    'How long the checkpoint has stood still while WAL waits for it.',
+  )
   const retained = gauge('suprsync_slot_retained_wal_bytes', 'WAL that the server keeps for the slot.')
 
   function show(readings: Readings): void {
