@@ -3,12 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
 import { listFailed, retryAllFailed } from '../../src/state/failed-store.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
-import { install, makeState, runCommand, seedProfiles, seedRows } from '../support/installation.ts'
+import { install, runCommand } from '../support/installation.ts'
+import { CANARY, makeState, CANARY_PROFILE as PROFILE, seedProfiles, seedRows } from '../support/seeded-state.ts'
 import { type Service, startService } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
-const CANARY = 'canary-9f2c'
-const PROFILE = { channels: { $email: [`${CANARY}@example.com`] }, properties: { name: CANARY } }
 const INVALID = { code: 'invalid_value', status: 400, key: '$email', message: 'SuprSend refused a value' }
 
 let emulator: Emulator
