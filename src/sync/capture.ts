@@ -33,6 +33,7 @@ const MAX_BYTES = 4 << 20
 const CACHE_BYTES = 16 << 20
 /** At most a hundred commits a second on the state database, which is the application's by default (P5). */
 const LEAST_COMMIT_INTERVAL_MS = 10
+const WHOLE_TRANSACTION_MS = 20
 const XID_REFRESH_MS = 60_000
 
 export class Capture {
@@ -42,6 +43,7 @@ export class Capture {
   #batch = new ChangeBatch()
   #storing: { readonly batch: ChangeBatch; readonly done: Promise<void> } | null = null
   #timer: NodeJS.Timeout | null = null
+  #gatheringSince: number | null = null
   #lastStoreAt = Number.NEGATIVE_INFINITY
   /** The transaction that is being received. */
   #transaction: ChangeVersion | null = null
@@ -85,7 +87,7 @@ export class Capture {
     } finally {
       this.#options.metrics.captureActive(false)
       signal.removeEventListener('abort', stop)
-      if (this.#timer) clearTimeout(this.#timer)
+      this.#callOff()
       failed.abort()
       await this.#storing?.done.catch(() => undefined) // its error is the one being thrown
     }
@@ -169,15 +171,27 @@ export class Capture {
     throw new SuprsyncError('protocol_no_transaction', 'The replication stream sent a change outside a transaction.')
   }
 
-  /** Stores soon what is gathered, unless that is going on already: then its end comes back here. */
+  /**
+   * Stores soon what is gathered, unless that is going on already: then its end comes back here. The rest of a transaction
+   * that has begun to arrive is waited for, a moment: stored in slices its users could not be sent before its last.
+   */
   #schedule(signal: AbortSignal): void {
-    if (this.#storing || this.#timer || signal.aborted || !this.#hasWork()) return
-    const waitMs = this.#lastStoreAt + LEAST_COMMIT_INTERVAL_MS - performance.now()
+    this.#callOff()
+    if (this.#storing || signal.aborted || !this.#hasWork()) return
+    const nowMs = performance.now()
+    this.#gatheringSince ??= nowMs
+    const wholeMs = this.#transaction ? this.#gatheringSince + WHOLE_TRANSACTION_MS - nowMs : 0
+    const waitMs = Math.max(wholeMs, this.#lastStoreAt + LEAST_COMMIT_INTERVAL_MS - nowMs)
     if (waitMs <= 0) return this.#begin(signal)
     this.#timer = setTimeout(() => {
       this.#timer = null
       if (!this.#storing) this.#begin(signal)
     }, waitMs)
+  }
+
+  #callOff(): void {
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#timer = null
   }
 
   #hasWork(): boolean {
@@ -200,6 +214,8 @@ export class Capture {
     const batch = this.#batch
     this.#batch = new ChangeBatch()
     if (this.#transaction && batch.rowCount > 0) this.#sliced = [...this.#sliced, this.#transaction.commitLsn]
+    this.#callOff()
+    this.#gatheringSince = null
     this.#lastStoreAt = performance.now()
     const done = this.#storeBatch(batch, this.#received, signal).then(
       () => {

@@ -153,9 +153,12 @@ export class StateWriter {
     })
   }
 
-  /** Moves the checkpoint although nothing mapped happened. */
+  /** Moves the checkpoint although nothing more has to be stored; users of a transaction stored in slices become due. */
   advance(lsn: Lsn): Promise<void> {
-    return this.#inTurn(() => this.#options.state.advance(lsn))
+    return this.#inTurn(async () => {
+      await this.#options.state.advance(lsn)
+      this.#options.onPending()
+    })
   }
 
   async #commit(
