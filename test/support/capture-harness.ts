@@ -14,6 +14,7 @@ import type { Page, Pages, Source } from '../../src/core/source-port.ts'
 import { connectionConfig } from '../../src/postgres/connection.ts'
 import { PageReader, readCurrentXid } from '../../src/postgres/pages.ts'
 import { ReplicationStream } from '../../src/postgres/stream.ts'
+import { readOwedBackfill } from '../../src/state/backfill-store.ts'
 import { openStateDatabase, type StateDatabase } from '../../src/state/database.ts'
 import { migrate } from '../../src/state/migrations.ts'
 import { createCheckpoint, takeOver } from '../../src/state/ownership.ts'
@@ -180,8 +181,10 @@ export class CaptureHarness implements AsyncDisposable {
     const ended = capture.run(stop.signal)
     ended.catch(opened.reject)
     const stream = await opened.promise
-    const backfill = (signal: AbortSignal) =>
-      runBackfill(
+    const backfill = async (signal: AbortSignal) => {
+      const owed = await readOwedBackfill(this.state, 1)
+      if (!owed) throw new Error('no backfill is owed')
+      return await runBackfill(
         {
           table: this.table,
           pages: this.pages,
@@ -192,9 +195,10 @@ export class CaptureHarness implements AsyncDisposable {
           failPoints,
           onProgress: () => undefined,
         },
-        { id: '1', cursor: null, rowsRead: 0, rowsEstimated: null },
+        owed,
         signal,
       )
+    }
     return new CaptureSession({ stream, mapper, writer, table: this.table, ended, stop, backfill })
   }
 
@@ -229,17 +233,26 @@ export class CaptureHarness implements AsyncDisposable {
 
   /** Waits until exactly these users should exist. */
   async untilDesired(expected: JsonObject, timeoutMs = 10_000): Promise<void> {
-    const wanted = canonical(expected)
-    let last = ''
-    await until(
-      async () => {
-        last = canonical((await this.desired()) as JsonObject)
-        return last === wanted
-      },
-      { what: `users ${wanted}`, timeoutMs },
-    ).catch((error: unknown) => {
-      throw new Error(`found ${last}`, { cause: error })
-    })
+    let found: JsonObject = {}
+    const differing = () =>
+      [...new Set([...Object.keys(expected), ...Object.keys(found)])].filter(
+        (id) => canonical(expected[id] ?? null) !== canonical(found[id] ?? null),
+      )
+    try {
+      await until(
+        async () => {
+          found = (await this.desired()) as JsonObject
+          return differing().length === 0
+        },
+        { what: 'the users', timeoutMs },
+      )
+    } catch (error) {
+      const some = differing().slice(0, 5)
+      const lines = some.map(
+        (id) => `${id}: expected ${canonical(expected[id] ?? null)}, found ${canonical(found[id] ?? null)}`,
+      )
+      throw new Error(`${differing().length} users differ\n${lines.join('\n')}`, { cause: error })
+    }
   }
 
   async checkpoint(): Promise<{ readonly lsn: string; readonly tuple: string; readonly epoch: string }> {

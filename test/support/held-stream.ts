@@ -6,9 +6,10 @@ import type { StreamEvent } from '../../src/core/stream-event.ts'
 
 export class HeldStream implements ChangeStream {
   readonly #inner: ChangeStream
-  #gathered: StreamEvent[] = []
+  readonly #gathered: StreamEvent[] = []
   #pending: Promise<readonly StreamEvent[]> | null = null
   #held: PromiseWithResolvers<null> | null = null
+  #allowed = 0
   /** Everything that was confirmed, in order. */
   readonly confirmed: Lsn[] = []
 
@@ -30,16 +31,26 @@ export class HeldStream implements ChangeStream {
     this.#held = null
   }
 
+  /** The first of what is held, keepalives not counted; the rest stays held. */
+  releaseFirst(count: number): void {
+    let left = count
+    const end = this.#gathered.findIndex((event) => event.kind !== 'keepalive' && --left === 0)
+    if (end < 0) throw new Error('fewer events are held')
+    this.#allowed = end + 1
+    this.#held?.resolve(null)
+    this.#held = Promise.withResolvers()
+  }
+
   async take(): Promise<readonly StreamEvent[]> {
-    while (this.#held || this.#gathered.length === 0) {
+    while (this.#allowed === 0 && (this.#held || this.#gathered.length === 0)) {
       this.#pending ??= this.#inner.take()
       const events = await Promise.race(this.#held ? [this.#pending, this.#held.promise] : [this.#pending])
       if (events === null) continue
       this.#pending = null
       this.#gathered.push(...events)
     }
-    const events = this.#gathered
-    this.#gathered = []
+    const events = this.#gathered.splice(0, this.#allowed || this.#gathered.length)
+    this.#allowed = 0
     return events
   }
 
@@ -48,7 +59,9 @@ export class HeldStream implements ChangeStream {
     this.#inner.confirm(lsn)
   }
 
+  /** What is held was never received. */
   destroy(reason: unknown): void {
+    if (this.#held) this.#gathered.length = 0
     this.release()
     this.#inner.destroy(reason)
   }
