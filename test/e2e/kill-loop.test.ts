@@ -37,11 +37,12 @@ test.each([
   const service = { databaseUrl: database.url, emulatorUrl: emulator.url, slot: database.slot, config }
   await using load = startWorkload({ database, seed: Math.floor(random() * 1e9) })
 
+  const upTo = (most: number) => 1 + Math.floor(random() * most)
   const kills = [
     ...POINTS.map(
       ([point, most]) =>
         () =>
-          killedAt(`${point}:${1 + Math.floor(random() * most)}`),
+          killedAt(`${point}:${upTo(most)}`),
     ),
     ...Array.from({ length: RANDOM_KILLS }, () => () => killedAfter(random() * 1_500)),
   ]
