@@ -3,7 +3,7 @@
 // last. One batch is stored while the next is gathered; both are bounded, and a full one makes the stream wait (P7).
 // Any error ends the stream at once: nothing is confirmed that is not persisted, and a stopping server does not wait for us.
 import { ChangeBatch, type ChangeVersion, fillUnchanged } from '../core/change-batch.ts'
-import { type IdleProgress, shouldPersist } from '../core/checkpoint-policy.ts'
+import { type IdleProgress, shouldPersist, walRelease } from '../core/checkpoint-policy.ts'
 import { SuprsyncError } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
@@ -50,7 +50,9 @@ export class Capture {
   /** Everything before it was received whole. */
   #received: Lsn
   #persisted: Lsn
-  #persistedAt = performance.now()
+  #persistedAt = Number.NEGATIVE_INFINITY
+  /** When a write last passed a WAL segment, until the server has let go of it. */
+  #segmentPassedAt: number | null = null
   #asked: Lsn | null = null
   /** Where transactions commit of which slices are stored beyond the persisted LSN: their end must move the checkpoint. */
   #sliced: readonly Lsn[] = []
@@ -213,11 +215,10 @@ export class Capture {
   #begin(signal: AbortSignal): void {
     const batch = this.#batch
     this.#batch = new ChangeBatch()
-    if (this.#transaction && batch.rowCount > 0) this.#sliced = [...this.#sliced, this.#transaction.commitLsn]
     this.#callOff()
     this.#gatheringSince = null
     this.#lastStoreAt = performance.now()
-    const done = this.#storeBatch(batch, this.#received, signal).then(
+    const done = this.#storeBatch(batch, { received: this.#received, within: this.#transaction }, signal).then(
       () => {
         this.#storing = null
         this.#schedule(signal)
@@ -231,13 +232,20 @@ export class Capture {
     this.#storing = { batch, done }
   }
 
-  async #storeBatch(batch: ChangeBatch, received: Lsn, signal: AbortSignal): Promise<void> {
+  /** `within`: the transaction of which the batch holds the beginning or a middle part. */
+  async #storeBatch(
+    batch: ChangeBatch,
+    { received, within }: { readonly received: Lsn; readonly within: ChangeVersion | null },
+    signal: AbortSignal,
+  ): Promise<void> {
     const { source, mapper, writer, metrics, failPoints } = this.#options
     const asked = this.#asked
     this.#asked = null
     const rows = await mapper.streamed(batch.rows(), source, signal)
     const lsn = received > this.#persisted ? received : null
-    let persisted = (await writer.storeStreamed(rows, lsn)) && lsn !== null
+    const written = await writer.storeStreamed(rows, lsn)
+    if (written && within) this.#sliced = [...this.#sliced, within.commitLsn]
+    let persisted = written && lsn !== null
     for (const { key, row } of batch.rows()) {
       const newer = this.#batch.latest(source.table.oid, key) !== undefined
       if (row && !newer && isComplete(row)) this.#cache.set(key, row)
@@ -248,8 +256,11 @@ export class Capture {
     }
     if (persisted) {
       failPoints.hit('before_confirm')
+      const nowMs = performance.now()
+      const release = walRelease(this.#progress(received, false))
+      if (release !== 'waited for') this.#segmentPassedAt = release === 'begins' ? nowMs : null
       this.#persisted = received
-      this.#persistedAt = performance.now()
+      this.#persistedAt = nowMs
       this.#sliced = this.#sliced.filter((commitLsn) => commitLsn >= received)
       metrics.lastCommitLsn(received)
     }
@@ -263,6 +274,7 @@ export class Capture {
       replyRequested,
       endsSlices: this.#sliced.some((commitLsn) => commitLsn < settled),
       sinceLastWriteMs: performance.now() - this.#persistedAt,
+      sinceSegmentMs: this.#segmentPassedAt === null ? null : performance.now() - this.#segmentPassedAt,
     }
   }
 
@@ -270,7 +282,7 @@ export class Capture {
   async #drain(signal: AbortSignal): Promise<void> {
     await this.#stored()
     if (this.#transaction === null && this.#batch.rowCount > 0)
-      await this.#storeBatch(this.#batch, this.#received, signal)
+      await this.#storeBatch(this.#batch, { received: this.#received, within: null }, signal)
   }
 
   async #refreshXid(): Promise<void> {

@@ -4,7 +4,8 @@
 import { expect, test } from 'vitest'
 import type { JsonObject } from '../../src/core/json.ts'
 import { DeliveryStore } from '../../src/state/delivery-store.ts'
-import { CaptureHarness, type CaptureSession } from '../support/capture-harness.ts'
+import { CaptureHarness } from '../support/capture-harness.ts'
+import type { CaptureSession } from '../support/capture-session.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { until } from '../support/wait.ts'
 

@@ -1,17 +1,15 @@
 // The replication stream on a real server: each trap of pg-logical-replication (POSTGRES.md), provoked.
-import { once } from 'node:events'
-import { createServer } from 'node:net'
-import { expect, describe as group, test } from 'vitest'
-import { errorCode } from '../../src/core/error.ts'
+import { expect, test } from 'vitest'
 import { type Lsn, parseLsn } from '../../src/core/lsn.ts'
-import { connectionConfig } from '../../src/postgres/connection.ts'
-import { isSlotInUse, ReplicationStream } from '../../src/postgres/stream.ts'
+import { isSlotInUse } from '../../src/postgres/stream.ts'
 import { startCluster } from '../support/cluster.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import {
   confirmedLsn,
   describe,
+  drained,
   Follower,
+  openWhenFree,
   publish,
   type Transaction,
   terminateWalSender,
@@ -90,14 +88,6 @@ async function adjacentCommits(
   await expect(drained(before)).resolves.toMatchObject({ code: '57P01' })
   expect(await confirmedLsn(database)).toBe(endLsn)
   return pair
-}
-
-async function drained(follower: Follower): Promise<unknown> {
-  try {
-    for (;;) await follower.take()
-  } catch (error) {
-    return error
-  }
 }
 
 test('what is received but not confirmed stays unconfirmed, however often the server hears of us', async () => {
@@ -188,15 +178,6 @@ test('a connection that breaks within a transaction: the next one brings it agai
   expect(second.changes[0]).toMatchObject({ kind: 'insert', row: ['1', 'x'.repeat(200)] })
 })
 
-/** The server may need a moment to see that the former connection is gone. */
-function openWhenFree(
-  database: TestDatabase,
-  table: Parameters<typeof Follower.open>[1],
-  startLsn: Lsn,
-): Promise<Follower> {
-  return until(() => Follower.open(database, table, { startLsn }), { what: 'the slot to be free' })
-}
-
 test('a frozen walsender is noticed by its silence; an idle one is not', async () => {
   await using cluster = await startCluster()
   await using database = await createTestDatabase(cluster.url())
@@ -218,91 +199,4 @@ test('a frozen walsender is noticed by its silence; an idle one is not', async (
   }
   await using next = await openWhenFree(database, table, startLsn)
   await next.until('the row again', () => next.changes.length === 1)
-})
-
-group('errors are heard once, by whoever opens or takes', () => {
-  test('terminated by an administrator: take throws it, and again', async () => {
-    await using database = await createTestDatabase()
-    const startLsn = await publish(database, USERS)
-    await using follower = await Follower.open(database, await describe(database), { startLsn })
-    await terminateWalSender(database)
-    await expect(drained(follower)).resolves.toMatchObject({ code: '57P01' })
-    await expect(follower.stream.take()).rejects.toMatchObject({ code: '57P01' })
-    follower.stream.confirm((startLsn + 1n) as Lsn)
-    follower.stream.destroy(new Error('too late to be the reason'))
-    await expect(follower.stream.take()).rejects.toMatchObject({ code: '57P01' })
-  })
-
-  test('slot in use, slot dropped', async () => {
-    await using database = await createTestDatabase()
-    const startLsn = await publish(database, USERS)
-    const table = await describe(database)
-    {
-      await using _holder = await Follower.open(database, table, { startLsn })
-      const refused = await Follower.open(database, table, { startLsn }).catch((error: unknown) => error)
-      expect(errorCode(refused)).toBe('55006')
-      expect(isSlotInUse(refused)).toBe(true)
-    }
-    await until(() => database.query('SELECT pg_drop_replication_slot($1)', [database.slot]), {
-      what: 'the slot to be dropped',
-    })
-    const refused = await Follower.open(database, table, { startLsn }).catch((error: unknown) => error)
-    expect(errorCode(refused)).toBe('42704')
-    expect(isSlotInUse(refused)).toBe(false)
-  })
-
-  test('no server, no such database, no privilege', async () => {
-    await using database = await createTestDatabase()
-    const startLsn = await publish(database, USERS)
-    const tables = [await describe(database)]
-    const role = await database.createRole()
-    const open = (url: string) => {
-      const options = {
-        connection: connectionConfig(url),
-        slot: database.slot,
-        publication: 'followed',
-        startLsn,
-        tables,
-      }
-      return ReplicationStream.open(options, new AbortController().signal)
-    }
-    const elsewhere = new URL(database.url)
-    elsewhere.pathname = '/no_such_database'
-    await expect(open(elsewhere.href)).rejects.toMatchObject({ code: '3D000' })
-    await expect(open(database.urlAs(role))).rejects.toMatchObject({ code: '42501' })
-    elsewhere.port = '1'
-    await expect(open(elsewhere.href)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
-  })
-
-  test('stopped while connecting to a server that does not answer', async () => {
-    const silent = createServer(() => undefined).listen(0, '127.0.0.1')
-    await once(silent, 'listening')
-    const accepted = once(silent, 'connection')
-    const address = silent.address()
-    const port = typeof address === 'object' && address ? address.port : 0
-    const connection = connectionConfig(`postgres://user@127.0.0.1:${port}/db`)
-    const stop = new AbortController()
-    const opening = ReplicationStream.open(
-      { connection, slot: 's', publication: 'p', startLsn: 1n as Lsn, tables: [] },
-      stop.signal,
-    )
-    const outcome = opening.catch((error: unknown) => error)
-    await accepted
-    stop.abort()
-    expect(errorCode(await outcome)).toBe('aborted')
-    silent.close()
-    await once(silent, 'close')
-  })
-
-  test('closed while take waits: take throws; closing twice is the same', async () => {
-    await using database = await createTestDatabase()
-    const startLsn = await publish(database, USERS)
-    const follower = await Follower.open(database, await describe(database), { startLsn })
-    const taking = drained(follower)
-    await follower[Symbol.asyncDispose]()
-    expect(errorCode(await taking)).toBe('stream_closed')
-    await follower[Symbol.asyncDispose]()
-    await using again = await openWhenFree(database, await describe(database), startLsn)
-    expect(again.transactions).toEqual([])
-  })
 })

@@ -9,8 +9,8 @@ import { compileMapping, mappedColumns } from '../../src/core/mapping.ts'
 import type { MappingSpec } from '../../src/core/mapping-spec.ts'
 import { type Metrics, NO_METRICS } from '../../src/core/metrics.ts'
 import type { Profile } from '../../src/core/profile.ts'
-import { rowKey, type Table, type TextRow } from '../../src/core/row.ts'
-import type { Page, Pages, Source } from '../../src/core/source-port.ts'
+import type { Table } from '../../src/core/row.ts'
+import type { Source } from '../../src/core/source-port.ts'
 import { connectionConfig } from '../../src/postgres/connection.ts'
 import { PageReader, readCurrentXid } from '../../src/postgres/pages.ts'
 import { ReplicationStream } from '../../src/postgres/stream.ts'
@@ -22,6 +22,7 @@ import { runBackfill } from '../../src/sync/backfill.ts'
 import { Capture } from '../../src/sync/capture.ts'
 import { RowMapper } from '../../src/sync/row-mapper.ts'
 import { StateWriter } from '../../src/sync/state-writer.ts'
+import { CaptureSession, CountedPages } from './capture-session.ts'
 import type { TestDatabase } from './database.ts'
 import { describe, type FollowedName, PUBLICATION, publish } from './followed-table.ts'
 import { HeldStream } from './held-stream.ts'
@@ -52,28 +53,6 @@ export interface StoredUser {
   readonly desired: Profile | null
   /** A sender could take it now. */
   readonly claimable: boolean
-}
-
-/** The service's pages, counted; a test may look at or change what a reading again finds. */
-class CountedPages implements Pages {
-  readonly #inner: PageReader
-  rereads = 0
-  beforeReread: () => Promise<void> = async () => undefined
-
-  constructor(inner: PageReader) {
-    this.#inner = inner
-  }
-
-  page(cursor: TextRow | null, limit: number): Promise<Page> {
-    return this.#inner.page(cursor, limit)
-  }
-
-  async rows(keys: readonly TextRow[]): Promise<Page> {
-    await this.beforeReread()
-    const page = await this.#inner.rows(keys)
-    this.rereads += 1
-    return page
-  }
 }
 
 export class CaptureHarness implements AsyncDisposable {
@@ -265,57 +244,6 @@ export class CaptureHarness implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#closing.disposeAsync()
-  }
-}
-
-interface SessionParts {
-  readonly stream: HeldStream
-  readonly mapper: RowMapper
-  readonly writer: StateWriter
-  readonly table: Table
-  readonly ended: Promise<void>
-  readonly stop: AbortController
-  readonly backfill: (signal: AbortSignal) => Promise<boolean>
-}
-
-export class CaptureSession implements AsyncDisposable {
-  readonly #parts: SessionParts
-  readonly stream: HeldStream
-
-  constructor(parts: SessionParts) {
-    this.#parts = parts
-    this.stream = parts.stream
-  }
-
-  /** Rejects with what ended the capture. */
-  get ended(): Promise<void> {
-    return this.#parts.ended
-  }
-
-  backfill(signal: AbortSignal = new AbortController().signal): Promise<boolean> {
-    return this.#parts.backfill(signal)
-  }
-
-  /** Stores a page, whenever it was read. */
-  async storePage(page: Page, finished = false): Promise<void> {
-    const { mapper, writer, table } = this.#parts
-    const rows = page.rows.map((row) => ({ key: rowKey(table, row), content: mapper.content(row) }))
-    const progress = { id: '1', cursor: null, rowsRead: rows.length, firstSnapshot: page.snapshot.text, finished }
-    await writer.storePage(rows, page.snapshot, progress)
-  }
-
-  /** Runs the statements while the stream is held, and lets them go as one batch. */
-  async inOneBatch(database: TestDatabase, statements: readonly string[]): Promise<void> {
-    this.stream.hold()
-    const before = this.stream.heldTransactions
-    for (const statement of statements) await database.query(statement)
-    await until(() => this.stream.heldTransactions >= before + statements.length, { what: 'the changes to arrive' })
-    this.stream.release()
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#parts.stop.abort()
-    await this.#parts.ended.catch(() => undefined) // tests that expect a failure look at `ended`
   }
 }
 

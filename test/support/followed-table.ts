@@ -10,6 +10,7 @@ import { ensurePublication } from '../../src/postgres/publication.ts'
 import { createSlot } from '../../src/postgres/slot.ts'
 import { ReplicationStream, type StreamOptions } from '../../src/postgres/stream.ts'
 import type { TestDatabase } from './database.ts'
+import { until } from './wait.ts'
 
 export const PUBLICATION = 'followed'
 
@@ -146,4 +147,18 @@ export class Follower implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stream[Symbol.asyncDispose]()
   }
+}
+
+/** Takes until the stream ends. @returns what ended it. */
+export async function drained(follower: Follower): Promise<unknown> {
+  try {
+    for (;;) await follower.take()
+  } catch (error) {
+    return error
+  }
+}
+
+/** The server may need a moment to see that the former connection is gone. */
+export function openWhenFree(database: TestDatabase, table: Table, startLsn: Lsn): Promise<Follower> {
+  return until(() => Follower.open(database, table, { startLsn }), { what: 'the slot to be free' })
 }

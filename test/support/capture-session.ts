@@ -1,0 +1,82 @@
+// One stretch of capturing in a test: its stream, which can be held, and the pages beside it. Made by CaptureHarness.
+import { rowKey, type Table, type TextRow } from '../../src/core/row.ts'
+import type { Page, Pages } from '../../src/core/source-port.ts'
+import type { PageReader } from '../../src/postgres/pages.ts'
+import type { RowMapper } from '../../src/sync/row-mapper.ts'
+import type { StateWriter } from '../../src/sync/state-writer.ts'
+import type { TestDatabase } from './database.ts'
+import type { HeldStream } from './held-stream.ts'
+import { until } from './wait.ts'
+
+/** The service's pages, counted; a test may look at or change what a reading again finds. */
+export class CountedPages implements Pages {
+  readonly #inner: PageReader
+  rereads = 0
+  beforeReread: () => Promise<void> = async () => undefined
+
+  constructor(inner: PageReader) {
+    this.#inner = inner
+  }
+
+  page(cursor: TextRow | null, limit: number): Promise<Page> {
+    return this.#inner.page(cursor, limit)
+  }
+
+  async rows(keys: readonly TextRow[]): Promise<Page> {
+    await this.beforeReread()
+    const page = await this.#inner.rows(keys)
+    this.rereads += 1
+    return page
+  }
+}
+
+interface SessionParts {
+  readonly stream: HeldStream
+  readonly mapper: RowMapper
+  readonly writer: StateWriter
+  readonly table: Table
+  readonly ended: Promise<void>
+  readonly stop: AbortController
+  readonly backfill: (signal: AbortSignal) => Promise<boolean>
+}
+
+export class CaptureSession implements AsyncDisposable {
+  readonly #parts: SessionParts
+  readonly stream: HeldStream
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts
+    this.stream = parts.stream
+  }
+
+  /** Rejects with what ended the capture. */
+  get ended(): Promise<void> {
+    return this.#parts.ended
+  }
+
+  backfill(signal: AbortSignal = new AbortController().signal): Promise<boolean> {
+    return this.#parts.backfill(signal)
+  }
+
+  /** Stores a page, whenever it was read. */
+  async storePage(page: Page, finished = false): Promise<void> {
+    const { mapper, writer, table } = this.#parts
+    const rows = page.rows.map((row) => ({ key: rowKey(table, row), content: mapper.content(row) }))
+    const progress = { id: '1', cursor: null, rowsRead: rows.length, firstSnapshot: page.snapshot.text, finished }
+    await writer.storePage(rows, page.snapshot, progress)
+  }
+
+  /** Runs the statements while the stream is held, and lets them go as one batch. */
+  async inOneBatch(database: TestDatabase, statements: readonly string[]): Promise<void> {
+    this.stream.hold()
+    const before = this.stream.heldTransactions
+    for (const statement of statements) await database.query(statement)
+    await until(() => this.stream.heldTransactions >= before + statements.length, { what: 'the changes to arrive' })
+    this.stream.release()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#parts.stop.abort()
+    await this.#parts.ended.catch(() => undefined) // tests that expect a failure look at `ended`
+  }
+}
