@@ -17,7 +17,11 @@ if (major < needed) {
 const heap = ['--max-semi-space-size=2', '--predictable-gc-schedule']
 const isService = process.argv.includes('run') && !process.execArgv.includes(heap[0])
 if (isService && process.execve && process.platform !== 'win32' && !process.channel) {
-  process.execve(process.execPath, [process.execPath, ...process.execArgv, ...heap, ...process.argv.slice(1)], process.env)
+  process.execve(
+    process.execPath,
+    [process.execPath, ...process.execArgv, ...heap, ...process.argv.slice(1)],
+    process.env,
+  )
 }
 
 const source = new URL('../src/main.ts', import.meta.url)
