@@ -27,6 +27,9 @@ export function openStateDatabase(options: StateDatabaseOptions): StateDatabase 
     application_name: 'suprsync state',
   })
   pool.on('error', options.onIdleError)
+  // The pool listens to idle connections only. One that is lost within a transaction, between two statements, would end the
+  // process; its next statement fails and tells whoever uses it.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   return new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
 }
 
