@@ -234,22 +234,35 @@ test('ids of any spelling: beyond 2^53, slashes, per cent, blanks, quotes, emoji
   ))
 
 group('TRUNCATE', () => {
-  test('in slices, with rows that state does not know, and with pages that were read before it', () =>
+  test('in slices, and pages that were read before it, with rows that state never heard of', () =>
+    withHarness(
+      { ...USERS, create: `${USERS.create}; INSERT INTO users SELECT n, 'old' FROM generate_series(9001, 9010) n` },
+      async (database, harness) => {
+        await using session = await harness.start({ paging: true })
+        await database.query("INSERT INTO users SELECT n, 'e' || n FROM generate_series(1, 4500) n")
+        await until(async () => (await harness.rows()).size === 4_500, { what: 'the rows' })
+        const page = await harness.pages.page(null, 10_000)
+        expect(page.rows).toHaveLength(4_510)
+        await session.inOneBatch(database, ['TRUNCATE users', "INSERT INTO users VALUES (1, 'again'), (5000, 'new')"])
+        const left = { 1: user('again'), 5000: user('new') }
+        await harness.untilDesired(left)
+        await session.storePage(page)
+        expect(await harness.desired()).toEqual(left)
+        expect([...(await harness.rows()).values()].filter((it) => it.part !== null)).toHaveLength(2)
+        await session.storePage(await harness.pages.page(null, 10_000))
+        expect(await harness.desired()).toEqual(left)
+      },
+    ))
+
+  test('then the same rows again', () =>
     withHarness(USERS, async (database, harness) => {
-      await using session = await harness.start({ paging: true })
-      await database.query("INSERT INTO users SELECT n, 'e' || n FROM generate_series(1, 4500) n")
-      await until(async () => (await harness.rows()).size === 4_500, { what: 'the rows' })
-      session.stream.hold()
-      await database.query("INSERT INTO users VALUES (9001, 'unknown')")
-      const page = await harness.pages.page(null, 10_000)
-      await session.inOneBatch(database, ['TRUNCATE users', "INSERT INTO users VALUES (1, 'again'), (5000, 'new')"])
-      await harness.untilDesired({ 1: user('again'), 5000: user('new') })
-      await session.storePage(page)
-      expect(Object.keys(await harness.desired())).toEqual(['1', '5000'])
-      expect([...(await harness.rows()).values()].filter((it) => it.part !== null)).toHaveLength(2)
-      const after = await harness.pages.page(null, 10_000)
-      await session.storePage(after)
-      expect(Object.keys(await harness.desired())).toEqual(['1', '5000'])
+      await using _session = await harness.start()
+      for (let round = 0; round < 2; round += 1) {
+        await database.query("INSERT INTO users VALUES (1, 'a'), (2, 'b')")
+        await harness.untilDesired({ 1: user('a'), 2: user('b') })
+        await database.query('TRUNCATE users')
+        await harness.untilDesired({})
+      }
     }))
 
   test('within a transaction, among changes before and after it', () =>
