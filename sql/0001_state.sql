@@ -9,6 +9,8 @@ CREATE TABLE checkpoint (
   system_identifier text NOT NULL,
   timeline          integer NOT NULL,
   slot              text NOT NULL,
+  -- The followed table: another one under its name is not the same.
+  table_oid         oid NOT NULL,
   -- Everything committed before it is in the tables below.
   lsn               pg_lsn NOT NULL,
   -- Pages count only once every transaction up to this one has ended (DESIGN §6).
@@ -18,6 +20,14 @@ CREATE TABLE checkpoint (
   epoch             bigint NOT NULL DEFAULT 0,
   advanced_at       timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);
+
+-- Noted before a slot is made: a slot that is found without a checkpoint is ours to adopt only if it is here.
+CREATE TABLE slot_intent (
+  slot              text NOT NULL,
+  system_identifier text NOT NULL,
+  noted_at          timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (slot, system_identifier)
+);
 
 -- The newest TRUNCATE of each followed table: pages that do not see it show rows that are gone.
 CREATE TABLE source_table (
@@ -48,6 +58,8 @@ CREATE TABLE source_row (
   change_lsn    pg_lsn,
   -- The newest page that wrote or saw the row.
   read_snapshot pg_snapshot,
+  -- Since when it is a tombstone that may be removed once nothing can ask for it; else NULL, so that edits stay HOT.
+  gone_at       timestamptz,
   PRIMARY KEY (source, key)
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 
@@ -57,6 +69,8 @@ CREATE INDEX source_row_duplicates ON source_row (distinct_id) WHERE duplicate;
 -- to be a HOT update.
 CREATE INDEX source_row_reasons ON source_row (key) WHERE reasons IS NOT NULL;
 CREATE INDEX source_row_unusable ON source_row (key) WHERE reasons @> '[{"code": "invalid_distinct_id"}]';
+
+CREATE INDEX source_row_gone ON source_row (gone_at) WHERE gone_at IS NOT NULL;
 
 -- One row per user: what SuprSend should hold (desired), what it last certainly accepted (synced), what it may hold (sending).
 CREATE TABLE profile (

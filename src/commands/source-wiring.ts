@@ -1,13 +1,13 @@
 // Joins postgres/ and state/ to the ports of capture, from the configuration: the pool of the source, the table as it is
 // now, publication, slot and checkpoint. One instance a process; each stretch of capturing asks it anew.
 import type { Config } from '../config/config.ts'
-import { SuprsyncError } from '../core/error.ts'
+import { errorCode, SuprsyncError } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import { digest } from '../core/json.ts'
 import type { Logger } from '../core/logger.ts'
 import { compileMapping, mappedColumns } from '../core/mapping.ts'
 import type { Source } from '../core/source-port.ts'
-import { decideStart, type FoundServer } from '../core/start-decision.ts'
+import { decideStart, type FoundServer, START_OVER } from '../core/start-decision.ts'
 import { describeTable, readTableFacts } from '../postgres/catalogue.ts'
 import { connectionConfig, openClient, openPool } from '../postgres/connection.ts'
 import { PageReader, readCurrentXid } from '../postgres/pages.ts'
@@ -17,7 +17,7 @@ import { createSlot, describeSlot } from '../postgres/slot.ts'
 import { isSlotInUse, ReplicationStream } from '../postgres/stream.ts'
 import { identifySystem } from '../postgres/system.ts'
 import type { StateDatabase } from '../state/database.ts'
-import { createCheckpoint, readCheckpoint } from '../state/ownership.ts'
+import { createCheckpoint, hasSlotIntent, noteSlotIntent, readCheckpoint } from '../state/ownership.ts'
 import type { CompiledSource } from '../sync/row-mapper.ts'
 
 export interface SourceWiringOptions {
@@ -53,12 +53,20 @@ export class SourceWiring implements AsyncDisposable {
       if (!facts)
         throw new SuprsyncError('table_missing', `There is no table ${source.table.schema}.${source.table.name}.`)
       const table = { name: source.table, partitioned: facts.kind === 'partitioned' }
-      const publication = await ensurePublication(client, { name: source.publication, table, create: source.create })
+      const checkpoint = await readCheckpoint(state)
+      // Made anew beside an old slot a publication would hide the gap since it was dropped.
+      const create = source.create && checkpoint === null
+      const publication = await ensurePublication(client, { name: source.publication, table, create }).catch(
+        (error: unknown) => {
+          if (checkpoint === null || errorCode(error) !== 'publication_missing') throw error
+          throw new SuprsyncError('publication_missing', `The publication ${source.publication} is gone. ${START_OVER}`)
+        },
+      )
       if (publication === 'created') log.info({ publication: source.publication }, 'created the publication')
       failPoints.hit('after_publication')
 
-      const server = await this.#server(client)
-      const decision = decideStart(source.slot, await readCheckpoint(state), server)
+      const server = await this.#server(client, facts.oid)
+      const decision = decideStart(source.slot, checkpoint, server)
       if (decision.kind === 'go_on') return
       if (decision.kind === 'stop') throw new SuprsyncError(decision.code, decision.message)
       if (decision.kind === 'create_slot' && !source.create) {
@@ -67,6 +75,7 @@ export class SourceWiring implements AsyncDisposable {
           `There is no replication slot ${source.slot}, and source.create is false; create it: SELECT pg_create_logical_replication_slot('${source.slot}', 'pgoutput').`,
         )
       }
+      await noteSlotIntent(state, source.slot, server.systemIdentifier)
       const lsn = decision.kind === 'adopt_slot' ? decision.lsn : await createSlot(client, { name: source.slot })
       log.info(
         { slot: source.slot, lsn },
@@ -89,6 +98,7 @@ export class SourceWiring implements AsyncDisposable {
           systemIdentifier: server.systemIdentifier,
           timeline: server.timeline,
           slot: source.slot,
+          tableOid: facts.oid,
           lsn,
           startXid: BigInt(rows[0]?.xid ?? '0'),
           mappingHash: mappingHash(config),
@@ -151,19 +161,26 @@ export class SourceWiring implements AsyncDisposable {
       log.warn({ slot: config.source.slot, pid: rows[0].pid }, 'ended a session that still held the replication slot')
   }
 
-  async #server(client: Queryable): Promise<FoundServer> {
-    const slot = await describeSlot(client, this.#options.config.source.slot)
+  async #server(client: Queryable, tableOid: number): Promise<FoundServer> {
+    const { config, state } = this.#options
+    const { source } = config
+    const slot = await describeSlot(client, source.slot)
     const system = await identifySystem(client)
     const [database] = await queryRows<{ name: string }>(client, 'select current_database() as name')
+    const systemIdentifier = system.systemIdentifier.toString()
+    const ours = !source.create || (await hasSlotIntent(state, source.slot, systemIdentifier))
     return {
-      systemIdentifier: system.systemIdentifier.toString(),
+      systemIdentifier,
       timeline: system.timeline,
       database: database?.name ?? '',
+      tableOid,
       slot: slot && {
         plugin: slot.plugin,
         database: slot.database,
         confirmedFlushLsn: slot.confirmedFlushLsn,
         lost: slot.walStatus === 'lost' || slot.invalidationReason !== null,
+        ours,
+        active: slot.active,
       },
     }
   }

@@ -39,6 +39,8 @@ export interface StreamedRow {
   readonly key: string
   /** Not mapped yet: most changes turn out to be of unmapped columns. null: deleted. */
   readonly row: TextRow | null
+  /** Mapped already, where keeping the row until it is judged would be dear: it was read again, and may be large. */
+  readonly content: RowContent | null
   readonly rowHash: string | null
   readonly xid: bigint
   readonly commitLsn: Lsn

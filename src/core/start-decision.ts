@@ -6,6 +6,7 @@ export interface KnownCheckpoint {
   readonly systemIdentifier: string
   readonly timeline: number
   readonly slot: string
+  readonly tableOid: number
   readonly lsn: Lsn
 }
 
@@ -15,12 +16,17 @@ export interface FoundSlot {
   readonly confirmedFlushLsn: Lsn | null
   /** wal_status `lost`, or an invalidation reason. */
   readonly lost: boolean
+  /** This state noted that it would make it, or the operator has made it for us. */
+  readonly ours: boolean
+  readonly active: boolean
 }
 
 export interface FoundServer {
   readonly systemIdentifier: string
   readonly timeline: number
   readonly database: string
+  /** null: not looked at. */
+  readonly tableOid: number | null
   readonly slot: FoundSlot | null
 }
 
@@ -41,8 +47,9 @@ export type StopCode =
   | 'slot_renamed'
   | 'server_replaced'
   | 'timeline_changed'
+  | 'table_replaced'
 
-const START_OVER =
+export const START_OVER =
   'Changes may have been missed. To start over, drop the slot and the state schema: every row is then read and sent again; users deleted in the gap have to be removed in SuprSend by hand.'
 
 export function decideStart(slot: string, checkpoint: KnownCheckpoint | null, server: FoundServer): StartDecision {
@@ -59,6 +66,12 @@ export function decideStart(slot: string, checkpoint: KnownCheckpoint | null, se
       return stop(
         'slot_lost',
         `The replication slot ${slot} has lost WAL; drop it: SELECT pg_drop_replication_slot('${slot}').`,
+      )
+    }
+    if (!found.ours || found.active) {
+      return stop(
+        'slot_foreign',
+        `A replication slot ${slot} is there already, and this state has not made it: another suprsync may stream from it. Choose another name as source.slot; or, if nobody uses it, drop it: SELECT pg_drop_replication_slot('${slot}').`,
       )
     }
     return { kind: 'adopt_slot', lsn: found.confirmedFlushLsn }
@@ -88,6 +101,12 @@ export function decideStart(slot: string, checkpoint: KnownCheckpoint | null, se
     return stop(
       'timeline_changed',
       `The server was promoted or restored since the checkpoint (timeline ${checkpoint.timeline}, now ${server.timeline}). ${START_OVER}`,
+    )
+  }
+  if (server.tableOid !== null && checkpoint.tableOid !== server.tableOid) {
+    return stop(
+      'table_replaced',
+      `The table was replaced by another one of the same name since the checkpoint. ${START_OVER}`,
     )
   }
   return { kind: 'go_on' }

@@ -64,11 +64,14 @@ function startProblems(source: SourceReport, state: StateReport | null, slotName
       timeline: checkpoint?.timeline ?? 0,
     }),
     database,
+    tableOid: null,
     slot: slot && {
       plugin: slot.plugin,
       database: slot.database,
       confirmedFlushLsn: slot.confirmedLsn,
       lost: slot.walStatus === 'lost' || slot.invalidationReason !== null,
+      ours: true, // whether it may be adopted is asked at start
+      active: false,
     },
   })
   return decision.kind === 'stop'

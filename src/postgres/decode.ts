@@ -66,10 +66,14 @@ export class PgoutputDecoder {
 
   #relation(): StreamEvent | null {
     const oid = this.#oid()
+    const schema = this.#text()
+    const name = this.#text()
     const table = this.#tables.get(oid)
-    if (!table) return null
-    this.#skipText() // schema
-    this.#skipText() // name
+    if (!table) {
+      for (const followed of this.#tables.values())
+        if (followed.schema === schema && followed.name === name) throw replaced(followed)
+      return null
+    }
     this.#at += 1 // replica identity: decided by check
     const columns: RelationColumn[] = []
     for (let left = this.#int16(); left > 0; left -= 1) {
@@ -187,6 +191,14 @@ export class PgoutputDecoder {
   #skipText(): void {
     this.#at = this.#buffer.indexOf(0, this.#at) + 1
   }
+}
+
+/** Changes of the new table must not pass unseen beside the old one, which nobody writes to any more. */
+function replaced(table: Table): SuprsyncError {
+  const name = `${table.schema}.${table.name}`
+  return new SuprsyncError('table_replaced', `The table ${name} was replaced by another one of the same name.`, {
+    details: { table: name },
+  })
 }
 
 function keyOf(table: Table, row: RawRow): TextRow {

@@ -97,6 +97,7 @@ export class ReplicationStream implements ChangeStream {
 
   /** Connects and starts the stream. Rejects with the server's error (`code` is its SQLSTATE) or the socket's. */
   static async open(options: StreamOptions, signal: AbortSignal): Promise<ReplicationStream> {
+    signal.throwIfAborted()
     const stream = new ReplicationStream(options)
     const abort = () => stream.destroy(new SuprsyncError('aborted', 'Stopped while connecting.'))
     signal.addEventListener('abort', abort)

@@ -174,8 +174,9 @@ function reasonsText(reasons: readonly Reason[]): string | null {
 
 async function writeRows(db: Kysely<Schema>, source: string, era: number, rows: readonly RowWrite[]): Promise<void> {
   await sql`
-    insert into source_row as r (source, key, distinct_id, part, part_hash, row_hash, reasons, era, change_xid, change_lsn, read_snapshot)
-    select ${source}, i.key, i.distinct_id, i.part, i.part_hash, i.row_hash, i.reasons, ${era}, i.change_xid, i.change_lsn, i.read_snapshot
+    insert into source_row as r (source, key, distinct_id, part, part_hash, row_hash, reasons, era, change_xid, change_lsn, read_snapshot, gone_at)
+    select ${source}, i.key, i.distinct_id, i.part, i.part_hash, i.row_hash, i.reasons, ${era}, i.change_xid, i.change_lsn, i.read_snapshot,
+      case when i.part is null and i.reasons is null and i.change_xid is not null then now() end
     from unnest(
       ${textArray(rows.map((row) => row.key))}::text[],
       ${textArray(rows.map((row) => row.content.distinctId))}::text[],
@@ -189,7 +190,7 @@ async function writeRows(db: Kysely<Schema>, source: string, era: number, rows: 
     ) as i (key, distinct_id, part, part_hash, row_hash, reasons, change_xid, change_lsn, read_snapshot)
     on conflict (source, key) do update set
       distinct_id = excluded.distinct_id, part = excluded.part, part_hash = excluded.part_hash, row_hash = excluded.row_hash, reasons = excluded.reasons,
-      era = excluded.era, change_xid = excluded.change_xid, change_lsn = excluded.change_lsn, read_snapshot = excluded.read_snapshot,
+      era = excluded.era, change_xid = excluded.change_xid, change_lsn = excluded.change_lsn, read_snapshot = excluded.read_snapshot, gone_at = excluded.gone_at,
       duplicate = r.duplicate and excluded.part is not null`.execute(db)
 }
 

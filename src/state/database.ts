@@ -18,7 +18,14 @@ export interface StateDatabaseOptions {
 export function openStateDatabase(options: StateDatabaseOptions): StateDatabase {
   const pool = new pg.Pool({
     ...options.connection,
-    options: [options.connection.options, `-c search_path=${startupValue(options.schema)}`].filter(Boolean).join(' '),
+    options: [
+      options.connection.options,
+      `-c search_path=${startupValue(options.schema)}`,
+      // What a claim or a checkpoint says must outlive a crash of the server, whatever its default is.
+      '-c synchronous_commit=on',
+    ]
+      .filter(Boolean)
+      .join(' '),
     max: options.maxConnections ?? 6,
     connectionTimeoutMillis: 10_000,
     idleTimeoutMillis: 60_000,

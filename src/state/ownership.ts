@@ -11,6 +11,7 @@ export interface Checkpoint {
   readonly systemIdentifier: string
   readonly timeline: number
   readonly slot: string
+  readonly tableOid: number
   readonly lsn: Lsn
   /** Pages count only once their snapshot's xmin is beyond it. */
   readonly startXid: bigint
@@ -24,11 +25,12 @@ export async function readCheckpoint(db: StateDatabase): Promise<Checkpoint | nu
     system_identifier: string
     timeline: number
     slot: string
+    table_oid: number
     lsn: string
     start_xid: string
     mapping_hash: string
     epoch: string
-  }>`select era, system_identifier, timeline, slot, lsn::text, start_xid::text, mapping_hash, epoch::text from checkpoint`.execute(
+  }>`select era, system_identifier, timeline, slot, table_oid::int8::float8 as table_oid, lsn::text, start_xid::text, mapping_hash, epoch::text from checkpoint`.execute(
     db,
   )
   const row = rows[0]
@@ -38,6 +40,7 @@ export async function readCheckpoint(db: StateDatabase): Promise<Checkpoint | nu
     systemIdentifier: row.system_identifier,
     timeline: row.timeline,
     slot: row.slot,
+    tableOid: row.table_oid,
     lsn: parseLsn(row.lsn),
     startXid: BigInt(row.start_xid),
     mappingHash: row.mapping_hash,
@@ -53,8 +56,8 @@ export async function createCheckpoint(
 ): Promise<void> {
   await db.transaction().execute(async (transaction) => {
     await sql`
-      insert into checkpoint (era, system_identifier, timeline, slot, lsn, start_xid, mapping_hash)
-      values (${checkpoint.era}, ${checkpoint.systemIdentifier}, ${checkpoint.timeline}, ${checkpoint.slot},
+      insert into checkpoint (era, system_identifier, timeline, slot, table_oid, lsn, start_xid, mapping_hash)
+      values (${checkpoint.era}, ${checkpoint.systemIdentifier}, ${checkpoint.timeline}, ${checkpoint.slot}, ${checkpoint.tableOid},
         ${formatLsn(checkpoint.lsn)}::pg_lsn, ${checkpoint.startXid.toString()}::xid8, ${checkpoint.mappingHash})`.execute(
       transaction,
     )
@@ -66,18 +69,42 @@ export async function createCheckpoint(
   })
 }
 
+/** Noted before the slot is made, so that a start that is killed right after it knows the slot for its own. */
+export async function noteSlotIntent(db: StateDatabase, slot: string, systemIdentifier: string): Promise<void> {
+  await sql`
+    insert into slot_intent (slot, system_identifier) values (${slot}, ${systemIdentifier}) on conflict do nothing`.execute(
+    db,
+  )
+}
+
+export async function hasSlotIntent(db: StateDatabase, slot: string, systemIdentifier: string): Promise<boolean> {
+  const { rows } = await sql`
+    select from slot_intent where slot = ${slot} and system_identifier = ${systemIdentifier}`.execute(db)
+  return rows.length > 0
+}
+
 /** Makes this process the only one whose captures count, and tells from where it goes on. */
-export async function takeOver(
-  db: StateDatabase,
-): Promise<{ readonly state: CaptureStore; readonly lsn: Lsn; readonly startXid: bigint }> {
+export async function takeOver(db: StateDatabase): Promise<{
+  readonly state: CaptureStore
+  readonly lsn: Lsn
+  /** The newest change stored beyond the checkpoint: slices of a transaction whose end was not. */
+  readonly slicedLsn: Lsn | null
+  readonly startXid: bigint
+}> {
   const { rows } = await sql<{ era: number; lsn: string; epoch: string; start_xid: string }>`
     update checkpoint set epoch = epoch + 1 returning era, lsn::text, epoch::text, start_xid::text`.execute(db)
   const row = rows[0]
   if (!row)
     throw new SuprsyncError('checkpoint_missing', 'The state holds no checkpoint; was its schema emptied while we run?')
+  const sliced = await sql<{ lsn: string | null }>`
+    select max(change_lsn)::text as lsn from profile where due_at is not null and change_lsn >= ${row.lsn}::pg_lsn`.execute(
+    db,
+  )
+  const slicedLsn = sliced.rows[0]?.lsn ?? null
   return {
     state: new CaptureStore(db, { era: row.era, epoch: row.epoch }),
     lsn: parseLsn(row.lsn),
+    slicedLsn: slicedLsn === null ? null : parseLsn(slicedLsn),
     startXid: BigInt(row.start_xid),
   }
 }

@@ -23,11 +23,12 @@ export async function readCheckpointReport(db: Kysely<Schema>): Promise<Reported
     system_identifier: string
     timeline: number
     slot: string
+    table_oid: number
     lsn: string
     epoch: string
     advanced_ms: number
     since_ms: number
-  }>`select era, system_identifier, timeline, slot, lsn::text, epoch::text,
+  }>`select era, system_identifier, timeline, slot, table_oid::int8::float8 as table_oid, lsn::text, epoch::text,
       extract(epoch from advanced_at)::float8 * 1000 as advanced_ms,
       extract(epoch from clock_timestamp() - advanced_at)::float8 * 1000 as since_ms
     from checkpoint`.execute(db)
@@ -38,6 +39,7 @@ export async function readCheckpointReport(db: Kysely<Schema>): Promise<Reported
     systemIdentifier: row.system_identifier,
     timeline: row.timeline,
     slot: row.slot,
+    tableOid: row.table_oid,
     lsn: parseLsn(row.lsn),
     epoch: row.epoch,
     advancedAt: row.advanced_ms,

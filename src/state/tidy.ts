@@ -9,7 +9,7 @@ const BITE = 5_000
 /** @param source where the rows come from: its snapshot tells which transactions are over. */
 export async function tidy(db: StateDatabase, source: Pick<pg.Pool, 'query'>): Promise<void> {
   const gone = await sql<{ found: boolean }>`
-    select exists (select from source_row where part is null) or exists (select from profile where desired is null) as found`.execute(
+    select exists (select from source_row where gone_at is not null) or exists (select from profile where desired is null) as found`.execute(
     db,
   )
   if (!gone.rows[0]?.found) return
@@ -24,10 +24,10 @@ export async function tidy(db: StateDatabase, source: Pick<pg.Pool, 'query'>): P
   await sql`
     delete from source_row where (source, key) in (
       select r.source, r.key from source_row r
-      where r.part is null and r.reasons is null
+      where r.gone_at is not null
         and r.change_lsn < (select lsn from checkpoint)
         and r.change_xid < ${xmin}::xid8 and r.era = (select era from checkpoint)
         and not exists (select from backfill where finished_at is null)
         and not exists (select from profile p where p.distinct_id = r.distinct_id and p.sending <> '[]')
-      limit ${BITE} for update skip locked)`.execute(db)
+      order by r.gone_at limit ${BITE} for update skip locked)`.execute(db)
 }

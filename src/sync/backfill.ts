@@ -1,8 +1,10 @@
 // Reads the whole table in keyset pages while the stream runs. Each page is stored with the run's cursor in one
 // transaction, so a killed run goes on at its last page; a page's row never overwrites a newer streamed one (DESIGN §6).
 import { sleep } from '../core/abort.ts'
+import { rowSize } from '../core/change-batch.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
+import { FIRST_PAGE_ROWS, nextPageRows } from '../core/page-size.ts'
 import { rowKey, type Table, type TextRow } from '../core/row.ts'
 import type { Page, Pages } from '../core/source-port.ts'
 import type { RowMapper } from './row-mapper.ts'
@@ -35,7 +37,6 @@ export interface BackfillStart {
   readonly rowsEstimated: number | null
 }
 
-const PAGE_ROWS = 1_000
 const VISIBILITY_POLL_MS = 200
 
 /** Runs to the end of the table, or until the signal aborts. @returns whether the end was reached. */
@@ -46,13 +47,16 @@ export async function runBackfill(
 ): Promise<boolean> {
   const { table, pages, mapper, writer, failPoints, onProgress } = options
   let { cursor, rowsRead } = start
+  let limit = FIRST_PAGE_ROWS
   while (!signal.aborted) {
-    const page = await readVisiblePage(options, () => pages.page(cursor, PAGE_ROWS), signal)
+    const asked = limit
+    const page = await readVisiblePage(options, () => pages.page(cursor, asked), signal)
     if (!page) return false
     const rows = page.rows.map((row) => ({ key: rowKey(table, row), content: mapper.content(row) }))
     cursor = page.rows.at(-1)?.slice(0, table.key.length) ?? cursor
     rowsRead += rows.length
-    const finished = rows.length < PAGE_ROWS
+    limit = nextPageRows(asked, { rows: rows.length, sizeBytes: page.rows.reduce((sum, row) => sum + rowSize(row), 0) })
+    const finished = rows.length < asked
     await writer.storePage(rows, page.snapshot, {
       id: start.id,
       cursor,

@@ -4,18 +4,17 @@
 import type { CaptureState } from '../core/capture-port.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
-import type { Lsn } from '../core/lsn.ts'
 import type { Metrics } from '../core/metrics.ts'
 import type { Source } from '../core/source-port.ts'
 import { type BackfillOptions, type BackfillStart, runBackfill } from './backfill.ts'
-import { Capture } from './capture.ts'
+import { Capture, type CaptureStart } from './capture.ts'
 import { type CompiledSource, RowMapper } from './row-mapper.ts'
 import { StateWriter } from './state-writer.ts'
 
 export interface CapturePorts {
   /** Makes sure that publication, slot and checkpoint are there and fit together. */
   prepare(): Promise<void>
-  takeOver(): Promise<{ readonly state: CaptureState; readonly lsn: Lsn; readonly startXid: bigint }>
+  takeOver(): Promise<{ readonly state: CaptureState; readonly startXid: bigint } & CaptureStart>
   openSource(): Promise<{ readonly source: Source } & CompiledSource>
   owedBackfill(era: number): Promise<BackfillStart | null>
 }
@@ -32,9 +31,13 @@ export interface CaptureSessionOptions {
 
 export async function runCaptureSession(options: CaptureSessionOptions, signal: AbortSignal): Promise<void> {
   const { ports, metrics, failPoints, log } = options
+  // Each step may take a while, and whoever was told to stop meanwhile must not take over from anybody.
   await ports.prepare()
+  signal.throwIfAborted()
   const { source, ...compiled } = await ports.openSource()
-  const { state, lsn, startXid } = await ports.takeOver()
+  signal.throwIfAborted()
+  const { state, lsn, slicedLsn, startXid } = await ports.takeOver()
+  signal.throwIfAborted()
   const { table, pages } = source
   const owed = await ports.owedBackfill(state.era)
   const mapper = new RowMapper(compiled, metrics)
@@ -49,7 +52,7 @@ export async function runCaptureSession(options: CaptureSessionOptions, signal: 
   })
   const capture = new Capture(
     { source, mapper, writer, metrics, log, failPoints, onStreaming: options.onStreaming },
-    lsn,
+    { lsn, slicedLsn },
   )
 
   const ended = new AbortController()

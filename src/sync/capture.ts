@@ -28,6 +28,13 @@ export interface CaptureOptions {
   readonly onStreaming: () => void
 }
 
+export interface CaptureStart {
+  /** The checkpoint: where to go on. */
+  readonly lsn: Lsn
+  /** Where the newest transaction commits of which slices were stored before a crash, beyond the checkpoint. */
+  readonly slicedLsn: Lsn | null
+}
+
 const MAX_ROWS = 2_000
 const MAX_BYTES = 4 << 20
 const CACHE_BYTES = 16 << 20
@@ -40,6 +47,7 @@ export class Capture {
   readonly #options: CaptureOptions
   readonly #cache = new RowCache(CACHE_BYTES)
   #stream: ChangeStream | null = null
+  #stopping: AbortSignal | null = null
   #batch = new ChangeBatch()
   #storing: { readonly batch: ChangeBatch; readonly done: Promise<void> } | null = null
   #timer: NodeJS.Timeout | null = null
@@ -59,18 +67,21 @@ export class Capture {
   #nearXid = 0n
   #nearXidAt = Number.NEGATIVE_INFINITY
 
-  constructor(options: CaptureOptions, startLsn: Lsn) {
+  constructor(options: CaptureOptions, { lsn, slicedLsn }: CaptureStart) {
     this.#options = options
-    this.#received = startLsn
-    this.#persisted = startLsn
+    this.#received = lsn
+    this.#persisted = lsn
+    if (slicedLsn !== null) this.#sliced = [slicedLsn]
   }
 
   /** Runs until the signal aborts (then everything received whole is stored) or something fails, which it throws. */
   async run(signal: AbortSignal): Promise<void> {
+    this.#stopping = signal
     await using stream = await this.#options.source.openStream(this.#persisted, signal)
     this.#stream = stream
     const stop = () => stream.destroy(new SuprsyncError('aborted', 'Capture was stopped.'))
     signal.addEventListener('abort', stop)
+    if (signal.aborted) stop() // before anybody listened
     const failed = new AbortController()
     try {
       this.#options.metrics.captureActive(true)
@@ -165,7 +176,10 @@ export class Capture {
     metrics.capturedChanges('truncate', 1)
     this.#cache.clear()
     this.#sliced = [...this.#sliced, version.commitLsn]
-    await writer.storeTruncate({ xid: version.xid, lsn: version.commitLsn, committedAt: version.committedAt })
+    await writer.storeTruncate(
+      { xid: version.xid, lsn: version.commitLsn, committedAt: version.committedAt },
+      this.#stopping,
+    )
   }
 
   #version(): ChangeVersion {

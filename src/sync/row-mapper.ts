@@ -2,9 +2,10 @@
 // reshaped column) the stream did not carry. Such a reading is a page: it counts with its snapshot, and only once that
 // snapshot sees the change (a commit is streamed before other sessions see it).
 import { sleep } from '../core/abort.ts'
-import type { BatchedRow } from '../core/change-batch.ts'
+import { type BatchedRow, rowSize } from '../core/change-batch.ts'
 import type { Mapping } from '../core/mapping.ts'
 import type { Metrics } from '../core/metrics.ts'
+import { FIRST_PAGE_ROWS, nextPageRows } from '../core/page-size.ts'
 import { documentOf } from '../core/profile.ts'
 import { isComplete, rowKey, type Table, type TextRow } from '../core/row.ts'
 import { type Snapshot, sees } from '../core/snapshot.ts'
@@ -52,26 +53,33 @@ export class RowMapper {
       if (batched.row !== null && !isComplete(batched.row)) incomplete.push(batched)
       else rows.push(this.#streamed(batched, batched.row, null))
     }
-    for (let left = incomplete; left.length > 0 && !signal.aborted; ) {
-      const page = await source.pages.rows(left.map((batched) => batched.keyValues))
+    for (let left = incomplete, limit = FIRST_PAGE_ROWS; left.length > 0 && !signal.aborted; ) {
+      const some = left.slice(0, limit)
+      const page = await source.pages.rows(some.map((batched) => batched.keyValues))
       const found = new Map(page.rows.map((row) => [rowKey(source.table, row), row]))
-      const unseen: BatchedRow[] = []
-      for (const batched of left) {
-        if (sees(page.snapshot, batched.version.xid))
+      const unseen = some.filter((batched) => !sees(page.snapshot, batched.version.xid))
+      for (const batched of some) {
+        if (sees(page.snapshot, batched.version.xid)) {
           rows.push(this.#streamed(batched, found.get(batched.key) ?? null, page.snapshot))
-        else unseen.push(batched)
+        }
       }
-      left = unseen
-      if (left.length > 0) await sleep(20, signal)
+      limit = nextPageRows(limit, {
+        rows: page.rows.length,
+        sizeBytes: page.rows.reduce((sum, row) => sum + rowSize(row), 0),
+      })
+      left = [...left.slice(some.length), ...unseen]
+      if (unseen.length === left.length && unseen.length > 0) await sleep(20, signal)
     }
     signal.throwIfAborted()
     return rows
   }
 
   #streamed(batched: BatchedRow, row: TextRow | null, readSnapshot: Snapshot | null): StreamedRow {
+    const reread = row !== null && readSnapshot !== null
     return {
       key: batched.key,
-      row,
+      row: reread ? null : row,
+      content: reread ? this.content(row) : null,
       rowHash: row === null ? null : rowHash(this.#mappingHash, row),
       xid: batched.version.xid,
       commitLsn: batched.version.commitLsn,

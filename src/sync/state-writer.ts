@@ -75,7 +75,10 @@ export class StateWriter {
         const known = changed.get(unmapped.key)
         if (known === undefined) continue
         if (known) stored.set(unmapped.key, known)
-        const row = { ...unmapped, content: unmapped.row === null ? ABSENT : mapper.content(unmapped.row) }
+        const row = {
+          ...unmapped,
+          content: unmapped.content ?? (unmapped.row === null ? ABSENT : mapper.content(unmapped.row)),
+        }
         const verdict = judgeStreamed(known ?? undefined, row, surroundings)
         if (verdict !== 'write') {
           skipped[verdict] += 1
@@ -125,13 +128,17 @@ export class StateWriter {
   }
 
   /** Tombstones for every row that the TRUNCATE removed, in slices; the checkpoint does not move. */
-  storeTruncate(version: { readonly xid: bigint; readonly lsn: Lsn; readonly committedAt: number }): Promise<void> {
+  storeTruncate(
+    version: { readonly xid: bigint; readonly lsn: Lsn; readonly committedAt: number },
+    stop: AbortSignal | null,
+  ): Promise<void> {
     return this.#inTurn(async () => {
       const { state, source } = this.#options
       const touch = { changeLsn: version.lsn, firstChangedAt: version.committedAt, lastChangedAt: version.committedAt }
       let truncate: StateCommit['truncate'] = { xid: version.xid, lsn: version.lsn }
       let afterKey: string | null = null
       for (;;) {
+        stop?.throwIfAborted() // begun again from the checkpoint
         const rows = await state.readTruncated(source, { ...version, afterKey, limit: TRUNCATE_SLICE })
         if (rows.length === 0 && truncate === null) return
         const stored = new Map(rows.map((row) => [row.key, row]))
@@ -186,7 +193,8 @@ export class StateWriter {
       () => failPoints.hit('in_state_transaction'),
     )
     metrics.stateCommit(performance.now() - startedAt)
-    if (profiles.length > 0) onPending()
+    // Slices are due only with the end of their transaction, pages at once.
+    if (profiles.length > 0 && (base.lsn !== null || base.lane === 1)) onPending()
   }
 
   #inTurn<T>(task: () => Promise<T>): Promise<T> {

@@ -116,6 +116,7 @@ async function createState(): Promise<
       systemIdentifier: '1',
       timeline: 1,
       slot: database.slot,
+      tableOid: 1,
       lsn: parseLsn('0/100'),
       startXid: 1n,
       mappingHash: 'x',

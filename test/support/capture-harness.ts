@@ -95,7 +95,15 @@ export class CaptureHarness implements AsyncDisposable {
     await createCheckpoint(
       harness.state,
       {
-        ...{ era: 1, systemIdentifier: '1', timeline: 1, slot: database.slot, lsn, mappingHash: 'm' },
+        ...{
+          era: 1,
+          systemIdentifier: '1',
+          timeline: 1,
+          slot: database.slot,
+          tableOid: table.oid,
+          lsn,
+          mappingHash: 'm',
+        },
         startXid: BigInt(row?.xid ?? '0'),
       },
       { source: harness.source, reason: 'first_start', rowsEstimated: null },
@@ -109,7 +117,7 @@ export class CaptureHarness implements AsyncDisposable {
 
   /** Takes over and captures until it is stopped. `paging`: as while a backfill is owed. */
   async start(options: { readonly paging?: boolean; readonly held?: boolean } = {}): Promise<CaptureSession> {
-    const { state, lsn, startXid } = await takeOver(this.state)
+    const { state, lsn, slicedLsn, startXid } = await takeOver(this.state)
     const compiled = compileMapping(this.#spec, this.table)
     if (compiled.kind === 'invalid') throw new Error(compiled.problems.map(({ message }) => message).join(' '))
     const metrics: Metrics = {
@@ -155,7 +163,7 @@ export class CaptureHarness implements AsyncDisposable {
       },
     }
     const onStreaming = () => undefined
-    const capture = new Capture({ source, mapper, writer, metrics, log, failPoints, onStreaming }, lsn)
+    const capture = new Capture({ source, mapper, writer, metrics, log, failPoints, onStreaming }, { lsn, slicedLsn })
     const stop = new AbortController()
     const ended = capture.run(stop.signal)
     ended.catch(opened.reject)

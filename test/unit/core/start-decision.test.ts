@@ -11,9 +11,16 @@ import {
 } from '../../../src/core/start-decision.ts'
 
 const lsn = (n: number) => BigInt(n) as Lsn
-const SLOT: FoundSlot = { plugin: 'pgoutput', database: 'app', confirmedFlushLsn: lsn(100), lost: false }
-const SERVER: FoundServer = { systemIdentifier: '7', timeline: 1, database: 'app', slot: SLOT }
-const CHECKPOINT: KnownCheckpoint = { systemIdentifier: '7', timeline: 1, slot: 's', lsn: lsn(100) }
+const SLOT: FoundSlot = {
+  plugin: 'pgoutput',
+  database: 'app',
+  confirmedFlushLsn: lsn(100),
+  lost: false,
+  ours: true,
+  active: false,
+}
+const SERVER: FoundServer = { systemIdentifier: '7', timeline: 1, database: 'app', tableOid: 5, slot: SLOT }
+const CHECKPOINT: KnownCheckpoint = { systemIdentifier: '7', timeline: 1, slot: 's', tableOid: 5, lsn: lsn(100) }
 
 type Row = readonly [
   string,
@@ -30,7 +37,11 @@ const TABLE: readonly Row[] = [
   ['first start, the slot of another plugin', null, { slot: { plugin: 'test_decoding' } }, 'slot_foreign'],
   ['first start, a physical slot', null, { slot: { plugin: null, database: null } }, 'slot_foreign'],
   ['first start, the slot of another database', null, { slot: { database: 'other' } }, 'slot_foreign'],
+  ['first start, a slot that somebody else made', null, { slot: { ours: false } }, 'slot_foreign'],
+  ['first start, somebody streams from the slot', null, { slot: { active: true } }, 'slot_foreign'],
   ['slot at the checkpoint', {}, {}, 'go_on'],
+  ['slot in use, by whom we are about to end', {}, { slot: { active: true, ours: false } }, 'go_on'],
+  ['another table of the same name', { tableOid: 4 }, {}, 'table_replaced'],
   ['slot behind the checkpoint: killed before the confirmation', {}, { slot: { confirmedFlushLsn: lsn(99) } }, 'go_on'],
   ['slot ahead by a byte', {}, { slot: { confirmedFlushLsn: lsn(101) } }, 'slot_ahead'],
   ['slot gone', {}, { slot: null }, 'slot_missing'],
@@ -69,13 +80,20 @@ describe('in every combination', () => {
       database: fc.constantFrom('app', 'other', null),
       confirmedFlushLsn: fc.option(fc.integer({ min: 98, max: 102 }).map(lsn)),
       lost: fc.boolean(),
+      ours: fc.boolean(),
+      active: fc.boolean(),
     }),
   )
   const identity = { systemIdentifier: fc.constantFrom('7', '8'), timeline: fc.constantFrom(1, 2) }
   const checkpoint = fc.option(
-    fc.record({ ...identity, slot: fc.constantFrom('s', 'former'), lsn: fc.integer({ min: 98, max: 102 }).map(lsn) }),
+    fc.record({
+      ...identity,
+      tableOid: fc.constantFrom(5, 6),
+      slot: fc.constantFrom('s', 'former'),
+      lsn: fc.integer({ min: 98, max: 102 }).map(lsn),
+    }),
   )
-  const server = fc.record({ ...identity, database: fc.constant('app'), slot })
+  const server = fc.record({ ...identity, database: fc.constant('app'), tableOid: fc.constantFrom(5, null), slot })
 
   test('it goes on only with our own, whole slot at or behind the checkpoint of this very server', () => {
     fc.assert(
@@ -90,7 +108,8 @@ describe('in every combination', () => {
           found.slot.confirmedFlushLsn <= known.lsn &&
           known.slot === 's' &&
           known.systemIdentifier === found.systemIdentifier &&
-          known.timeline === found.timeline
+          known.timeline === found.timeline &&
+          (found.tableOid === null || found.tableOid === known.tableOid)
         const decision = decideStart('s', known, found)
         expect(decision.kind === 'go_on').toBe(certain)
         if (known !== null) expect(['go_on', 'stop']).toContain(decision.kind)

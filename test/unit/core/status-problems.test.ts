@@ -34,6 +34,7 @@ const STATE: StateReport = {
     systemIdentifier: '7',
     timeline: 1,
     slot: 'ours',
+    tableOid: 5,
     lsn: parseLsn('0/1000'),
     era: 1,
     epoch: '3',
