@@ -1,4 +1,5 @@
 // The configuration as the rest of the program sees it: parsed once, fully resolved, frozen. load.ts makes it.
+import type { LogLevel } from '../core/logger.ts'
 import type { MappingSpec } from '../core/mapping-spec.ts'
 import type { Secret } from './secret.ts'
 
@@ -57,7 +58,3 @@ export interface HttpConfig {
 /** How a user is told to SuprSend for the first time: POST, or PATCH and POST only on 404 (DESIGN §7.3). */
 export const FIRST_CONTACTS = ['upsert', 'edit'] as const
 export type FirstContact = (typeof FIRST_CONTACTS)[number]
-
-/** pino's levels. */
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
-export type LogLevel = (typeof LOG_LEVELS)[number]

@@ -2,8 +2,9 @@
 // errors everywhere. A later key is one more line in its section.
 import { z } from 'zod'
 import { parseExpression } from '../core/expression.ts'
+import { LOG_LEVELS } from '../core/logger.ts'
 import { isPostgresUrl, parseBaseUrl, parseListen } from './address.ts'
-import { FIRST_CONTACTS, type HttpConfig, LOG_LEVELS } from './config.ts'
+import { FIRST_CONTACTS, type HttpConfig } from './config.ts'
 import {
   choice,
   columnName,

@@ -10,7 +10,8 @@ export interface LogFields {
   readonly [name: string]: unknown
 }
 
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
 
 export interface Logger {
   /** One line per change. */
