@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { TestDatabase } from './database.ts'
 
-const executable = fileURLToPath(new URL('../../bin/suprsync.js', import.meta.url))
+export const BIN = fileURLToPath(new URL('../../bin/suprsync.js', import.meta.url))
 /** A command starts in half the time with what the first one compiled. */
 const env = { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'suprsync-test-compile-cache') }
 
@@ -52,7 +52,7 @@ export async function install(options: InstallationOptions): Promise<Installatio
 
 export function runCommand(args: readonly string[]): Promise<Run> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [executable, ...args], { env }, (error, stdout, stderr) => {
+    execFile(process.execPath, [BIN, ...args], { env }, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr })
     })
   })
