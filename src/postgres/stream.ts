@@ -2,6 +2,7 @@
 // neutralises the library's traps: an own plugin (values stay text), confirmation of exactly the LSN meant, no status timer
 // of the library's, backpressure by waiting, one new object a connection, errors from every side heard once, a watchdog.
 // Guarantees: events come in the order of the wire, keepalives included; nothing is confirmed but by `confirm`.
+import { EventEmitter } from 'node:events'
 import { Socket } from 'node:net'
 import type pg from 'pg'
 import { LogicalReplicationService } from 'pg-logical-replication'
@@ -77,7 +78,10 @@ export class ReplicationStream implements ChangeStream {
     this.#service = new LogicalReplicationService(
       {
         ...options.connection,
-        stream: () => this.#socket,
+        stream: () => {
+          queueMicrotask(() => this.#listenEarly())
+          return this.#socket
+        },
         keepAlive: true,
         options: [options.connection.options, extra].filter(Boolean).join(' '),
       },
@@ -152,6 +156,15 @@ export class ReplicationStream implements ChangeStream {
   async [Symbol.asyncDispose](): Promise<void> {
     this.destroy(new SuprsyncError('stream_closed', 'The replication stream was closed.'))
     await this.#ended
+  }
+
+  /**
+   * The library listens for errors of its client only once that is connected. A server that ends the session in the same
+   * packet would end this process: an `error` event without a listener. Called when the client has just been made.
+   */
+  #listenEarly(): void {
+    const client: unknown = Reflect.get(this.#service, '_client')
+    if (client instanceof EventEmitter) client.on('error', (error) => this.destroy(error))
   }
 
   #receive(buffer: Buffer): void {
