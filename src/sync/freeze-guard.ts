@@ -2,9 +2,9 @@
 // everything it was about to send is old (P3). Its lost session is heard only after whatever else was ready to run, so
 // that who sends or claims asks here first, and after a standstill only goes on once the lock session has answered.
 
-const TICK_MS = 500
+const TICK_MS = 250
 /** A pause of this length costs one question; the server frees the locks of a vanished host much later. */
-const STANDSTILL_MS = 2_000
+const STANDSTILL_MS = 1_000
 
 export interface FreezeGuardOptions {
   /** Whether the locks are still ours; false for good when they are not. */
