@@ -1,12 +1,14 @@
 // P10: SIGTERM finishes what is in hand, within the deadline and with exit code 0, so that nothing is sent twice; a second
 // signal ends at once, one that comes within a second of the first is its echo.
+import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { expectConverged } from '../support/oracle.ts'
+import { testSeed } from '../support/seed.ts'
 import { type Service, startService } from '../support/service.ts'
 import { until } from '../support/wait.ts'
-import { createUsersTable, insertUsers } from '../support/workload.ts'
+import { createUsersTable, insertUsers, seededRandom } from '../support/workload.ts'
 
 const USERS = 2_000
 /** suprsend.max_in_flight by default. */
@@ -81,6 +83,23 @@ test('past its deadline it exits with 1 and says what was open', async () => {
     level: 'error',
     stillOpen: [expect.stringMatching(/^\d+ users in hand$/)],
   })
+})
+
+test('SIGTERM at any moment of the start: exit 0 at once, and the next start goes on', async () => {
+  const random = seededRandom(testSeed())
+  await using world = await createWorld()
+  const { database, emulator, start } = world
+  for (let time = 0; time < 10; time += 1) {
+    await using service = await start()
+    await service.waitFor('the service to start', ({ msg }) => msg.startsWith('listening'))
+    await delay(random() * 250) // no wait for a condition: the moment is the point
+    const stoppedAt = performance.now()
+    expect(await service.stop()).toEqual({ code: 0, signal: null })
+    expect(performance.now() - stoppedAt).toBeLessThan(10_000)
+  }
+  await using last = await start()
+  await expectConverged({ database, emulator, config: last.config })
+  expect(emulator.stats().calls.POST).toEqual({ 201: USERS })
 })
 
 interface World extends AsyncDisposable {
