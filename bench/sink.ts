@@ -64,7 +64,7 @@ export class EmulatorSink implements Sink {
   static async start(): Promise<EmulatorSink> {
     const child = spawn(
       process.execPath,
-      [BIN, 'emulate', '--listen', '127.0.0.1:0', '--json', '--quiet', '--history', '0'],
+      [BIN, 'emulate', '--listen', '127.0.0.1:0', '--json', '--quiet'],
       {
         stdio: ['ignore', 'pipe', 'inherit'],
       },

@@ -50,7 +50,7 @@ export class Service {
     return { capture: this.#capture, host }
   }
 
-  /** Until `stop` aborts. Throws only what no waiting mends. */
+  /** Until `stop` aborts. */
   async run(stop: AbortSignal): Promise<void> {
     await this.#repeat('ownership', stop, async (settled) => {
       await using ownership = await this.#ports.acquire()
@@ -82,6 +82,7 @@ export class Service {
     } finally {
       over.abort()
       await Promise.allSettled([capture, delivering, tidying])
+      this.#become({ kind: 'starting' })
     }
   }
 
@@ -116,7 +117,6 @@ export class Service {
         })
       } catch (error) {
         if (signal.aborted) return
-        if (error instanceof SuprsyncError && error.code.startsWith('preflight_')) throw error
         if (failures === 0) downSince = performance.now()
         failures += 1
         const code = errorCode(error)

@@ -56,6 +56,8 @@ export interface Service extends AsyncDisposable {
   waitStreaming(): Promise<void>
   /** /readyz answers 200: streaming, or standing by. */
   waitReady(): Promise<void>
+  /** What /readyz answers, and the codes of its reasons. */
+  readiness(): Promise<{ readonly status: number; readonly codes: readonly string[] }>
   signal(name: NodeJS.Signals): void
   kill9(): Promise<void>
   print(): void
@@ -169,6 +171,12 @@ class RunningProcess implements Service {
   async waitReady(): Promise<void> {
     const url = await this.#url()
     await until(async () => (await fetch(`${url}/readyz`)).ok, { what: 'the service to be ready', timeoutMs: 20_000 })
+  }
+
+  async readiness(): Promise<{ readonly status: number; readonly codes: readonly string[] }> {
+    const response = await fetch(`${await this.#url()}/readyz`)
+    const { reasons } = (await response.json()) as { readonly reasons: readonly { readonly code: string }[] }
+    return { status: response.status, codes: reasons.map(({ code }) => code) }
   }
 
   signal(name: NodeJS.Signals): void {
