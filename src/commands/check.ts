@@ -12,11 +12,21 @@ import { checkApi, checkDatabases } from './preflight.ts'
 /** Longer than any single time-out within the checks: only a host that swallows every packet gets here. */
 const DEADLINE_MS = 60_000
 
+const EXAMPLES = `
+Examples:
+  $ suprsync check
+  $ suprsync check --config /etc/suprsync/users.yaml --json
+
+Changes nothing anywhere. Exit codes: 0 nothing stands against starting (warnings may be printed), 3 something does.
+docs/errors.md lists every finding.
+`
+
 export function checkCommand(): Command {
   return new Command('check')
     .description('verify every precondition and print the SQL that mends what is missing')
     .addOption(configOption())
     .option('--json', 'print the findings as JSON')
+    .addHelpText('after', EXAMPLES)
     .action(async ({ config: path, json }: { readonly config: string; readonly json?: true }) => {
       const config = await readConfig(path)
       const [databases, api] = await Promise.all([

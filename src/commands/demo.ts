@@ -36,6 +36,11 @@ const SERVICE_START_MS = 15_000
 const INTERRUPTED = 130
 
 const NOTE = `
+Examples:
+  $ suprsync demo
+  $ suprsync demo --keep                 then edit a user with psql, and look at SuprSend with curl
+  $ suprsync demo --seconds 5 --json     for scripts
+
 Needs nothing but the checkout: PostgreSQL comes from npm, SuprSend is played by the emulator, and the service is the real
 \`suprsync run\`, which is killed with kill -9 on the way. Exits with 1 unless every row equals its user at the end.
 `

@@ -13,6 +13,14 @@ import { configOption } from './config-option.ts'
 import { failedJson, formatFailed } from './failed-text.ts'
 import { printJson, printLine } from './output.ts'
 
+const EXAMPLES = `
+Examples:
+  $ suprsync failed                           the same as \`failed list\`
+  $ suprsync failed list --code invalid_value
+  $ suprsync failed retry --all               after mending the cause
+
+docs/delivery-errors.md lists the codes.
+`
 const LIST_EXAMPLES = `
 Examples:
   $ suprsync failed list
@@ -30,6 +38,7 @@ export function failedCommand(): Command {
     .description('list the profiles that were set aside, or send them again')
     .addCommand(listCommand(), { isDefault: true })
     .addCommand(retryCommand())
+    .addHelpText('after', EXAMPLES)
 }
 
 interface ListOptions {

@@ -12,7 +12,7 @@ Examples:
   $ suprsync check --config config/suprsync.yaml   what is missing before the first start
   $ suprsync run --config config/suprsync.yaml     the service
   $ suprsync status --json                         for scripts
-  $ suprsync failed retry                          after mending the cause
+  $ suprsync failed retry --all                    after mending the cause
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 a check found problems.
 `

@@ -10,11 +10,21 @@ import { gatherStatus } from './status-facts.ts'
 import { statusJson } from './status-json.ts'
 import { formatStatus } from './status-text.ts'
 
+const EXAMPLES = `
+Examples:
+  $ suprsync status
+  $ suprsync status --json | jq '.problems[].code'
+
+Needs no running service. Exit codes: 0 everything could be read, whatever it says; 1 the source or the state could not be.
+docs/operations.md says what to do about each problem.
+`
+
 export function statusCommand(): Command {
   return new Command('status')
     .description('show the checkpoint, the slot, what is pending and what failed')
     .addOption(configOption())
     .option('--json', 'print it as JSON; docs/operations.md explains the names')
+    .addHelpText('after', EXAMPLES)
     .action(async ({ config: path, json }: { readonly config: string; readonly json?: true }) => {
       const config = await readConfig(path)
       const report = await gatherStatus(config)

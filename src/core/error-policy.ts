@@ -13,38 +13,38 @@ export const ERROR_POLICY = {
   unreachable: {
     action: 'retry',
     message: 'SuprSend cannot be reached',
-    nextStep: 'Nothing if it passes. Else check suprsend.base_url, DNS, the firewall and the proxy.',
+    nextStep: 'If it does not pass, check suprsend.base_url, DNS, the firewall and the proxy.',
   },
   no_answer: {
     action: 'retry',
     message: 'the connection ended or timed out before the answer came',
-    nextStep: 'Nothing: the whole profile is sent again.',
+    nextStep: 'The whole profile is sent again by itself.',
   },
   aborted: {
     action: 'retry',
     message: 'the request was given up on our side before the answer came',
-    nextStep: 'Nothing: the whole profile is sent again.',
+    nextStep: 'The whole profile is sent again by itself.',
   },
   // Passing trouble.
   rate_limited: {
     action: 'retry',
     message: 'SuprSend asks to slow down',
-    nextStep: 'Nothing if it passes. Else lower suprsend.requests_per_second.',
+    nextStep: 'If it does not pass, lower suprsend.max_requests_per_second.',
   },
   busy: {
     action: 'retry',
     message: 'SuprSend could not take the request at this moment',
-    nextStep: 'Nothing: it is tried again.',
+    nextStep: 'It is tried again by itself.',
   },
   server_error: {
     action: 'retry',
     message: 'SuprSend failed on the request',
-    nextStep: 'Nothing if it passes. Else look at status.suprsend.com and contact SuprSend.',
+    nextStep: 'If it does not pass, look at status.suprsend.com and contact SuprSend.',
   },
   transient: {
     action: 'retry',
     message: 'SuprSend reported passing trouble of its own storage',
-    nextStep: 'Nothing if it passes. Else contact SuprSend.',
+    nextStep: 'If it does not pass, contact SuprSend.',
   },
   // Something between us and the API answered.
   redirected: {
@@ -67,22 +67,23 @@ export const ERROR_POLICY = {
   invalid_value: {
     action: 'set aside',
     message: 'SuprSend refused a value',
-    nextStep: 'Mend the value in its row, or the mapping, then `suprsync failed retry`.',
+    nextStep: 'Mend the value in its row, or the mapping, then `suprsync failed retry --code invalid_value`.',
   },
   invalid_request: {
     action: 'set aside',
     message: 'SuprSend refused the profile',
-    nextStep: "Find the reason in SuprSend's request log, mend the row or the mapping, then `suprsync failed retry`.",
+    nextStep:
+      "Find the reason in SuprSend's request log, mend the row or the mapping, then `suprsync failed retry --code invalid_request`.",
   },
   too_large: {
     action: 'set aside',
     message: 'SuprSend found the profile too large',
-    nextStep: 'Map fewer or smaller properties, then `suprsync failed retry`.',
+    nextStep: 'Map fewer or smaller properties, then `suprsync failed retry --code too_large`.',
   },
   not_found: {
     action: 'set aside',
     message: 'SuprSend answered that something the request needs does not exist',
-    nextStep: "Find the reason in SuprSend's request log, then `suprsync failed retry`.",
+    nextStep: "Find the reason in SuprSend's request log, then `suprsync failed retry --code not_found`.",
   },
   // Every user's trouble: nobody is set aside.
   unauthorized: {

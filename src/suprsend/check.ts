@@ -45,5 +45,6 @@ function retryFinding(answer: Answer, { failure }: Extract<Outcome, { kind: 'ret
 
 function sentence(failure: { readonly code: string; readonly message: string }): string {
   const policy = Object.entries(ERROR_POLICY).find(([code]) => code === failure.code)?.[1]
-  return `${failure.message}. ${policy?.nextStep ?? ''}`.trim()
+  const what = failure.message.charAt(0).toUpperCase() + failure.message.slice(1)
+  return `${what}. ${policy?.nextStep ?? ''}`.trim()
 }
