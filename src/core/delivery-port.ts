@@ -35,6 +35,8 @@ export interface ClaimOptions {
   readonly limit: number
   /** 0: live edits, 1: backfill. */
   readonly lane: 0 | 1
+  /** Made by the caller, who can then give back a claim whose answer was lost. */
+  readonly token: string
 }
 
 export interface DeliveryState {
@@ -44,6 +46,8 @@ export interface DeliveryState {
   record(owner: string, records: readonly AttemptRecord[]): Promise<readonly string[]>
   /** Gives back claims for which no request has left. */
   release(owner: string, claims: readonly Claim[]): Promise<void>
+  /** Gives back what the claim of this token took although its answer was lost; its targets stay unclear. */
+  abandon(owner: string, token: string): Promise<void>
   /** Milliseconds until the next user is due (0: now), null when none waits. */
   nextDueInMs(owner: string): Promise<number | null>
 }

@@ -26,8 +26,7 @@ export class DeliveryStore implements DeliveryState {
     this.#db = db
   }
 
-  async claim({ owner, limit, lane }: ClaimOptions): Promise<readonly Claim[]> {
-    const token = crypto.randomUUID()
+  async claim({ owner, limit, lane, token }: ClaimOptions): Promise<readonly Claim[]> {
     const { rows } = await sql<ClaimRecord>`
       with due as materialized (
         select distinct_id, sending from profile
@@ -105,6 +104,13 @@ export class DeliveryStore implements DeliveryState {
         failure: null,
         retryInMs: 0,
       })),
+    )
+  }
+
+  async abandon(owner: string, token: string): Promise<void> {
+    // The newest entry alone is the claim that holds; an older one with this token was given back before.
+    await sql`update profile set claimed_by = null where claimed_by = ${owner}::uuid and sending -> -1 ->> 'token' = ${token}`.execute(
+      this.#db,
     )
   }
 

@@ -2,6 +2,7 @@
 // (claims exclude what this sender has in hand; other senders are kept out by the lock session), and that an answer is
 // recorded however long state is away. Claims and records are batched by what has gathered meanwhile, so that neither
 // waits for the other and a single edit waits for nobody.
+import { randomUUID } from 'node:crypto'
 import { sleep } from '../core/abort.ts'
 import type { ApiRequest, Outcome } from '../core/api.ts'
 import type { AttemptRecord, Claim, DeliveryState, ProfileSink } from '../core/delivery-port.ts'
@@ -10,6 +11,7 @@ import type { Logger } from '../core/logger.ts'
 import type { Metrics } from '../core/metrics.ts'
 import { outcomeOf } from '../core/outcome.ts'
 import { type AttemptEnd, type AttemptPolicy, attemptUser } from './attempt.ts'
+import { DoubtfulClaims } from './doubtful-claims.ts'
 import type { Gate } from './gate.ts'
 import { Signal } from './signal.ts'
 
@@ -39,11 +41,16 @@ export class Deliver {
   readonly #aborted = new AbortController()
   /** Users in hand: claimed and not yet recorded. */
   readonly #users = new Set<string>()
+  readonly #doubtful: DoubtfulClaims
+  #claiming = true
+  /** Attempts under way: what they did is not yet among the records. */
+  #attempting = 0
   #records: AttemptRecord[] = []
   #unsent: Claim[] = []
 
   constructor(options: DeliverOptions) {
     this.#options = options
+    this.#doubtful = new DoubtfulClaims(options.state, options.owner)
   }
 
   /** Something may be due now. */
@@ -72,10 +79,11 @@ export class Deliver {
     stop.addEventListener('abort', onStop)
     destroy.addEventListener('abort', onDestroy)
     if (stop.aborted || destroy.aborted) onDestroy()
-    const recorder = this.#recordAll(stop, destroy)
+    const recorder = this.#recordAll(destroy)
     try {
       while (!stop.aborted && !destroy.aborted) await this.#claimSome(stop)
     } finally {
+      this.#claiming = false
       this.#recorded.notify()
       await recorder
       stop.removeEventListener('abort', onStop)
@@ -94,10 +102,11 @@ export class Deliver {
     if (!open && gate.waitMs > 0) return await this.#changed.after(seen, Math.min(gate.waitMs, POLL_MS))
     if (!(await gate.stillOurs())) return await this.#changed.after(seen, POLL_MS)
     try {
-      const claims = await this.#claim(room)
-      for (const claim of claims) void this.#deliver(claim)
-      if (claims.length === room) return
-      if (claims.length > 0) return await this.#changed.after(seen, LEAST_WAIT_MS)
+      await this.#doubtful.giveBack()
+      const live = await this.#claim(room, 0)
+      const taken = live + (live < room ? await this.#claim(room - live, 1) : 0)
+      if (taken === room) return
+      if (taken > 0) return await this.#changed.after(seen, LEAST_WAIT_MS)
       const dueMs = await this.#options.state.nextDueInMs(this.#options.owner)
       await this.#changed.after(seen, dueMs === null ? POLL_MS : Math.min(Math.max(dueMs, LEAST_WAIT_MS), POLL_MS))
     } catch (error) {
@@ -106,22 +115,32 @@ export class Deliver {
     }
   }
 
-  async #claim(limit: number): Promise<readonly Claim[]> {
+  /** What one statement claimed is handed out at once: whatever fails next, somebody has it in hand. */
+  async #claim(limit: number, lane: 0 | 1): Promise<number> {
     const { state, owner } = this.#options
-    const live = await state.claim({ owner, limit, lane: 0 })
-    for (const claim of live) this.#users.add(claim.distinctId)
-    if (live.length >= limit) return live
-    const rest = await state.claim({ owner, limit: limit - live.length, lane: 1 })
-    for (const claim of rest) this.#users.add(claim.distinctId)
-    return [...live, ...rest]
+    const token = randomUUID()
+    let claims: readonly Claim[]
+    try {
+      claims = await state.claim({ owner, limit, lane, token })
+    } catch (error) {
+      this.#doubtful.add(token)
+      throw error
+    }
+    for (const claim of claims) {
+      this.#users.add(claim.distinctId)
+      void this.#deliver(claim)
+    }
+    return claims.length
   }
 
   /** Never rejects: whatever happens becomes a record. */
   async #deliver(claim: Claim): Promise<void> {
+    this.#attempting += 1
     const end = await attemptUser(claim, this.#options.policy, (distinctId, request) => this.#send(distinctId, request))
     this.#observe(claim, end)
     if (end.kind === 'unsent') this.#unsent.push(claim)
     else this.#records.push(end.record)
+    this.#attempting -= 1
     this.#recorded.notify()
   }
 
@@ -169,12 +188,11 @@ export class Deliver {
       log.debug({ distinct_id: claim.distinctId, ...outcome.failure }, 'attempt failed; will be retried')
   }
 
-  async #recordAll(stop: AbortSignal, destroy: AbortSignal): Promise<void> {
+  async #recordAll(destroy: AbortSignal): Promise<void> {
     for (;;) {
       const seen = this.#recorded.count
       if (this.#records.length === 0 && this.#unsent.length === 0) {
-        const ending = stop.aborted || destroy.aborted
-        if (ending && this.#users.size === 0) return
+        if (!this.#claiming && this.#attempting === 0) return
         await this.#recorded.after(seen, POLL_MS)
         continue
       }
@@ -182,16 +200,12 @@ export class Deliver {
       const unsent = this.#unsent
       this.#records = []
       this.#unsent = []
-      if (!(await this.#recordSome(records, unsent, destroy))) return
+      await this.#recordSome(records, unsent, destroy)
     }
   }
 
-  /** @returns false when it had to be given up: state is away and we must go. The next sender finds these unclear. */
-  async #recordSome(
-    records: readonly AttemptRecord[],
-    unsent: readonly Claim[],
-    destroy: AbortSignal,
-  ): Promise<boolean> {
+  /** Given up only when state is away and we must go: the next sender finds these unclear. */
+  async #recordSome(records: readonly AttemptRecord[], unsent: readonly Claim[], destroy: AbortSignal): Promise<void> {
     const { state, owner, log } = this.#options
     for (;;) {
       try {
@@ -204,9 +218,9 @@ export class Deliver {
         for (const { claim } of records) this.#users.delete(claim.distinctId)
         for (const claim of unsent) this.#users.delete(claim.distinctId)
         this.#changed.notify()
-        return true
+        return
       } catch (error) {
-        if (destroy.aborted) return false
+        if (destroy.aborted) return
         log.warn({ err: error, users: records.length }, 'recording failed; trying again')
         await sleep(STATE_RETRY_MS, destroy)
       }

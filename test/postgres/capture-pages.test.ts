@@ -207,7 +207,13 @@ test('slices of a transaction are not claimable before its commit is stored, and
     create: 'CREATE TABLE users (id int PRIMARY KEY, name text)',
     profile: { name: 'name' },
   })
-  const claim = () => new DeliveryStore(harness.state).claim({ owner: crypto.randomUUID(), limit: 100, lane: 0 })
+  const claim = () =>
+    new DeliveryStore(harness.state).claim({
+      owner: crypto.randomUUID(),
+      limit: 100,
+      lane: 0,
+      token: crypto.randomUUID(),
+    })
   {
     await using session = await harness.start({ held: true })
     await database.query("INSERT INTO users SELECT n, 'n' || n FROM generate_series(1, 10) n")

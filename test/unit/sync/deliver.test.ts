@@ -1,0 +1,104 @@
+// The sender against ports with state: whatever fails in state or in SuprSend, every user is attempted again, and stopping ends.
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { FakeState, startDelivery } from './delivery-fakes.ts'
+
+beforeEach(() => {
+  vi.useFakeTimers()
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms)
+
+/** The pause after a failure of state is real time: node:timers/promises knows no fake clock. */
+async function until(condition: () => boolean): Promise<void> {
+  for (let left = 500; !condition() && left > 0; left--) {
+    await delay(10)
+    await pass(10)
+  }
+  expect(condition()).toBe(true)
+}
+
+const pending = (state: FakeState) => [...state.users].filter(([, user]) => user.dueAtMs !== null).map(([id]) => id)
+
+test('the claim of backfill fails: the live edits claimed just before it are sent all the same', async () => {
+  const state = new FakeState()
+  state.add('live')
+  state.add('backfilled', 1)
+  let failures = 1
+  state.onClaim = (when, { lane }) => {
+    if (when === 'before' && lane === 1 && failures-- > 0) throw new Error('the connection was lost')
+  }
+  await using delivery = startDelivery(state)
+  await until(() => pending(state).length === 0)
+  expect(delivery.sent).toEqual(['live', 'backfilled'])
+  expect(delivery.deliver.inHand).toBe(0)
+})
+
+test.each(['stop', 'destroy'] as const)('a claim that fails for ever does not keep %s from ending', async (how) => {
+  const state = new FakeState()
+  state.add('live')
+  state.onClaim = (when, { lane }) => {
+    if (when === 'before' && lane === 1) throw new Error('the connection was lost')
+  }
+  const delivery = startDelivery(state)
+  await pass(100)
+  let ended = false
+  const ending = delivery[how]().then(() => {
+    ended = true
+  })
+  await until(() => ended)
+  await ending
+})
+
+test('what is claimed while we are told to stop is given back', async () => {
+  const state = new FakeState()
+  const asked = Promise.withResolvers<void>()
+  const claim = state.claim.bind(state)
+  state.claim = async (options) => {
+    await asked.promise
+    return await claim(options)
+  }
+  state.add('late')
+  const delivery = startDelivery(state)
+  await pass(10)
+  const ending = delivery.stop()
+  asked.resolve()
+  await pass(2_000)
+  await ending
+  expect(delivery.sent).toEqual([])
+  expect(state.users.get('late')).toMatchObject({ claimedBy: null, sending: [] })
+})
+
+test('a claim that was committed though its answer was lost: the users are sent, as unclear ones', async () => {
+  const state = new FakeState()
+  state.add('ann')
+  let losses = 1
+  state.onClaim = (when) => {
+    if (when === 'after' && losses-- > 0) throw new Error('Connection terminated unexpectedly')
+  }
+  await using delivery = startDelivery(state)
+  await until(() => pending(state).length === 0)
+  expect(new Set(delivery.sent)).toEqual(new Set(['ann']))
+  expect(state.records[0]?.claim.unclear).toHaveLength(1)
+})
+
+test('and when the server commits it only after we gave it back', async () => {
+  const state = new FakeState()
+  let lost: string | null = null
+  state.onClaim = (when, { token }) => {
+    if (when === 'after' || lost !== null) return
+    lost = token
+    throw new Error('Connection terminated unexpectedly')
+  }
+  await using delivery = startDelivery(state)
+  await until(() => state.claims > 2)
+  state.users.set('ann', { lane: 0, dueAtMs: 0, attempts: 0, claimedBy: 'owner', sending: [lost ?? ''] })
+  await pass(10_000)
+  expect(delivery.sent).toEqual([])
+  await pass(60_000)
+  expect(new Set(delivery.sent)).toEqual(new Set(['ann']))
+  expect(pending(state)).toEqual([])
+})

@@ -1,0 +1,154 @@
+// The ports of delivery with state in memory: users who are due, claimed and recorded as state/delivery-store.ts does it,
+// and a SuprSend whose answers a test gives. What goes wrong is scripted by the test.
+import type { Answer, ApiRequest } from '../../../src/core/api.ts'
+import type { AttemptRecord, Claim, ClaimOptions, DeliveryState, ProfileSink } from '../../../src/core/delivery-port.ts'
+import { NO_FAIL_POINTS } from '../../../src/core/fail-points.ts'
+import { SILENT_LOGGER } from '../../../src/core/logger.ts'
+import { NO_METRICS } from '../../../src/core/metrics.ts'
+import { EMPTY_PROFILE } from '../../../src/core/profile.ts'
+import { Deliver } from '../../../src/sync/deliver.ts'
+import { FreezeGuard } from '../../../src/sync/freeze-guard.ts'
+import { Gate } from '../../../src/sync/gate.ts'
+
+interface User {
+  readonly lane: 0 | 1
+  dueAtMs: number | null
+  attempts: number
+  claimedBy: string | null
+  sending: readonly string[]
+}
+
+export class FakeState implements DeliveryState {
+  readonly users = new Map<string, User>()
+  readonly records: AttemptRecord[] = []
+  claims = 0
+  /** Called with every claim: `before` it did anything, or after it was committed; what it throws the caller gets. */
+  onClaim: (when: 'before' | 'after', options: ClaimOptions) => void = () => undefined
+  onRecord: () => void = () => undefined
+  /** Due, but of a transaction that is stored only in part. */
+  unclaimable = false
+
+  add(id: string, lane: 0 | 1 = 0): void {
+    this.users.set(id, { lane, dueAtMs: performance.now(), attempts: 0, claimedBy: null, sending: [] })
+  }
+
+  async claim(options: ClaimOptions): Promise<readonly Claim[]> {
+    this.claims += 1
+    this.onClaim('before', options)
+    const { owner, limit, lane, token } = options
+    const due = [...this.users]
+      .filter(([, user]) => user.lane === lane && this.#isDue(user, owner) && !this.unclaimable)
+      .sort(([, a], [, b]) => (a.dueAtMs ?? 0) - (b.dueAtMs ?? 0))
+      .slice(0, limit)
+    const claims = due.map(([distinctId, user]): Claim => {
+      const unclear = user.sending.map((old) => ({ token: old, target: EMPTY_PROFILE }))
+      user.claimedBy = owner
+      user.sending = [...user.sending, token]
+      return {
+        distinctId,
+        token,
+        desired: EMPTY_PROFILE,
+        desiredHash: 'h',
+        synced: null,
+        syncedHash: null,
+        unclear,
+        attempts: user.attempts,
+        pendingSince: 0,
+      }
+    })
+    this.onClaim('after', options)
+    return claims
+  }
+
+  async record(owner: string, records: readonly AttemptRecord[]): Promise<readonly string[]> {
+    this.onRecord()
+    return records.flatMap((record) => {
+      const user = this.users.get(record.claim.distinctId)
+      if (user?.claimedBy !== owner || !user.sending.includes(record.claim.token)) return [record.claim.distinctId]
+      this.records.push(record)
+      user.claimedBy = null
+      user.sending = record.unclear.map(({ token }) => token)
+      user.attempts = record.attempts
+      user.dueAtMs = record.retryInMs === null ? null : performance.now() + record.retryInMs
+      return []
+    })
+  }
+
+  async release(owner: string, claims: readonly Claim[]): Promise<void> {
+    for (const { distinctId, unclear } of claims) {
+      const user = this.users.get(distinctId)
+      if (user?.claimedBy !== owner) continue
+      user.claimedBy = null
+      user.sending = unclear.map(({ token }) => token)
+    }
+  }
+
+  async abandon(owner: string, token: string): Promise<void> {
+    for (const user of this.users.values())
+      if (user.claimedBy === owner && user.sending.at(-1) === token) user.claimedBy = null
+  }
+
+  async nextDueInMs(owner: string): Promise<number | null> {
+    const due = [...this.users.values()].flatMap(({ claimedBy, dueAtMs }) =>
+      dueAtMs === null || claimedBy === owner ? [] : [dueAtMs],
+    )
+    return due.length === 0 ? null : Math.max(0, Math.min(...due) - performance.now())
+  }
+
+  #isDue(user: User, owner: string): boolean {
+    return user.dueAtMs !== null && user.dueAtMs <= performance.now() && user.claimedBy !== owner
+  }
+}
+
+export type Reply = (distinctId: string, request: ApiRequest) => Answer | Promise<Answer>
+
+export const ACCEPTED: Answer = { kind: 'answered', status: 202, retryAfterMs: null, body: null }
+
+export interface Running extends AsyncDisposable {
+  readonly deliver: Deliver
+  /** Ids in the order in which requests were made. */
+  readonly sent: string[]
+  stop(): Promise<void>
+  destroy(): Promise<void>
+}
+
+export function startDelivery(state: DeliveryState, reply: Reply = () => ACCEPTED): Running {
+  const sent: string[] = []
+  const sink: ProfileSink = {
+    async send(distinctId, request) {
+      sent.push(distinctId)
+      return await reply(distinctId, request)
+    },
+  }
+  const guard = new FreezeGuard({ confirm: () => Promise.resolve(true) })
+  const gate = new Gate({
+    limits: { maxInFlight: 8, ratePerSecond: null },
+    metrics: NO_METRICS,
+    guard,
+    onHostChange: () => undefined,
+  })
+  const deliver = new Deliver({
+    owner: 'owner',
+    state,
+    sink,
+    gate,
+    policy: { onDelete: 'delete', firstContact: 'upsert' },
+    maxInFlight: 8,
+    metrics: NO_METRICS,
+    log: SILENT_LOGGER,
+    failPoints: NO_FAIL_POINTS,
+  })
+  const [stop, destroy] = [new AbortController(), new AbortController()]
+  const run = deliver.run(stop.signal, destroy.signal)
+  const end = async (controller: AbortController) => {
+    controller.abort()
+    await run
+  }
+  return {
+    deliver,
+    sent,
+    stop: () => end(stop),
+    destroy: () => end(destroy),
+    [Symbol.asyncDispose]: () => end(destroy),
+  }
+}
