@@ -33,7 +33,7 @@ export type Answer =
     }
   /** Certainly never reached SuprSend: connection refused, name not found. */
   | { readonly kind: 'unsent'; readonly code: string }
-  /** May or may not have been applied: time-out, reset, aborted by us, answer too large. */
+  /** May or may not have been applied: time-out, reset, aborted by us. */
   | { readonly kind: 'unclear'; readonly code: string }
 
 /** A user as GET, POST and PATCH return it, reduced to what is comparable. Inactive entries are already left out. */
