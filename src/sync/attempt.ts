@@ -109,8 +109,7 @@ async function verify(
     const drifted = outcome.user !== null && repairPlan(outcome.user, target, owned).length > 0
     return accepted(claim, target, { drifted, sent: true })
   }
-  // Rejected: SuprSend holds the values in a form of its own and will not be told otherwise.
-  if (outcome?.kind === 'rejected') return accepted(claim, target, { drifted: true, sent: true })
+  // Rejected, too: what we own is then not what SuprSend holds, and a person must know (P1, P4).
   return ended(
     claim,
     known,
