@@ -5,7 +5,7 @@ import { quoteIdentifier } from './identifier.ts'
 import type { ReplicationProbe, ServerFacts } from './preflight-facts.ts'
 import type { Slot } from './slot.ts'
 
-export const OLDEST_VERSION = 140_000
+const OLDEST_VERSION = 140_000
 
 export function versionFindings(version: number): readonly Finding[] {
   if (version >= OLDEST_VERSION) return []
@@ -90,7 +90,7 @@ export function slotFindings(slot: Slot | null, wanted: SlotQuestion): readonly 
       {
         code: 'slot_lost',
         level: 'error',
-        message: `The slot ${name} was invalidated (${reason ?? 'its WAL was removed'}) and has to be made anew.`,
+        message: `The slot ${name} was invalidated (${reason ?? 'its WAL was removed'}): changes were lost. docs/operations.md, "A gap", has the steps to start over; dropping the slot is one of them.`,
         sql: `SELECT pg_drop_replication_slot('${slot.name}');`,
       },
     ]
