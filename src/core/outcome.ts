@@ -28,7 +28,10 @@ export function outcomeOf(kind: RequestKind, answer: Answer): Outcome {
 
 function answered(kind: RequestKind, answer: Answered): Outcome {
   const { status, body } = answer
-  if (status >= 200 && status < 300) return { kind: 'accepted', user: kind === 'delete' ? null : parseRemoteUser(body) }
+  if (status >= 200 && status < 300) {
+    if (!isApiSuccess(kind, body)) return retry(answer, 'not_the_api', { applied: 'unclear' })
+    return { kind: 'accepted', user: kind === 'delete' ? null : parseRemoteUser(body) }
+  }
   const { transient, key } = readServerMessage(body)
   if (transient) return retry(answer, 'transient', { applied: 'unclear' })
   if (status >= 500) {
@@ -60,6 +63,17 @@ function answered(kind: RequestKind, answer: Answered): Outcome {
     default:
       return { kind: 'rejected', failure: failure(key === null ? 'invalid_request' : 'invalid_value', status, key) }
   }
+}
+
+/**
+ * A load balancer's or a captive portal's `200 OK` must not pass for the API's: everybody would count as synced (P1). No
+ * body, or JSON cut short, proves nothing against it.
+ */
+function isApiSuccess(kind: RequestKind, body: Json): boolean {
+  if (isHtml(body)) return false
+  if (kind !== 'upsert' && kind !== 'edit') return true
+  if (typeof body !== 'string') return body === null || isJsonObject(body)
+  return body.trim() === '' || body.trimStart().startsWith('{')
 }
 
 /**

@@ -1,5 +1,5 @@
 // Collects one response into an Answer. Guarantees exactly one Answer per request, in bounded memory: a body over the bound
-// is dropped while its status still counts; a request of which nothing was written is `unsent`, any other without a whole
+// is dropped (but for a page's beginning) while its status still counts; a request of which nothing was written is `unsent`, any other without a whole
 // answer is `unclear`, except that a 2xx status line alone proves that it was applied. Leaves conclusions to core/outcome.ts.
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Answer } from '../core/api.ts'
@@ -8,6 +8,9 @@ import type { Json } from '../core/json.ts'
 
 /** A user object is a few kilobytes; what is larger is no answer of this API. */
 export const MAX_BODY_BYTES = 1_048_576
+
+/** More than any message; what is of no use is not kept. */
+const CUT_BYTES = 4_096
 
 export class AnswerBuffer {
   /** Something may have been written to the socket. */
@@ -27,7 +30,7 @@ export class AnswerBuffer {
   add(chunk: Buffer): boolean {
     this.#bytes += chunk.length
     if (this.#bytes > MAX_BODY_BYTES) {
-      this.#chunks = []
+      this.#chunks = this.#chunks.slice(0, 1)
       return false
     }
     this.#chunks.push(chunk)
@@ -41,13 +44,19 @@ export class AnswerBuffer {
   broken(error: unknown): Answer {
     const status = this.#status
     if (status !== null && (this.#bytes > MAX_BODY_BYTES || (status >= 200 && status < 300)))
-      return this.#answered(null)
+      return this.#answered(pageStart(this.#chunks))
     return { kind: this.started ? 'unclear' : 'unsent', code: errorCode(error) ?? 'unknown' }
   }
 
   #answered(body: Json): Answer {
     return { kind: 'answered', status: this.#status ?? 0, retryAfterMs: this.#retryAfterMs, body }
   }
+}
+
+/** The beginning of a body that was cut, if it is a web page's: it must not pass for the API's. Else null. */
+function pageStart(chunks: readonly Buffer[]): Json {
+  const text = Buffer.concat(chunks).toString('utf8', 0, CUT_BYTES)
+  return text.trimStart().startsWith('<') ? text : null
 }
 
 /** JSON, else the text itself, else null when empty. */

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import type { Answer, Outcome } from '../core/api.ts'
 import { ERROR_POLICY } from '../core/error-policy.ts'
 import type { Finding } from '../core/finding.ts'
+import { isJsonObject, type Json } from '../core/json.ts'
 import { outcomeOf } from '../core/outcome.ts'
 import type { SuprsendClient } from './client.ts'
 
@@ -20,9 +21,12 @@ export async function checkSuprsend({ client, signal }: CheckOptions): Promise<r
 
 function findingsOf(answer: Answer, outcome: Outcome): readonly Finding[] {
   switch (outcome.kind) {
-    case 'accepted':
     case 'missing':
       return []
+    case 'accepted':
+      // Nobody has that id: only a user's own object shows that a user API answers there.
+      if (answer.kind === 'answered' && looksLikeUser(answer.body)) return []
+      return [{ code: 'suprsend_wrong_address', level: 'error', message: sentence(NOT_THE_API) }]
     case 'rejected':
       // The reference lists 400 `invalid_request_error` as this endpoint's only error: the key was accepted before it.
       if (outcome.failure.status === 400) return []
@@ -32,6 +36,12 @@ function findingsOf(answer: Answer, outcome: Outcome): readonly Finding[] {
     case 'retry':
       return [retryFinding(answer, outcome)]
   }
+}
+
+const NOT_THE_API = { code: 'not_the_api', message: ERROR_POLICY.not_the_api.message }
+
+function looksLikeUser(body: Json): boolean {
+  return isJsonObject(body) && typeof body.distinct_id === 'string'
 }
 
 function retryFinding(answer: Answer, { failure }: Extract<Outcome, { kind: 'retry' }>): Finding {

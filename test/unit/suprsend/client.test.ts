@@ -165,6 +165,24 @@ describe('answers', () => {
     ),
   )
 
+  test.each(['cut', 'broken off'])(
+    'of a web page that is %s its beginning is kept, so that it is not taken for success',
+    (how) =>
+      withServer(
+        (response, _, socket) => {
+          response.writeHead(200, { 'content-length': '9000000' })
+          response.write('<html>', () => {
+            if (how === 'cut') response.write(Buffer.alloc(2_000_000, 0x20))
+            else socket.end()
+          })
+        },
+        async (client) => {
+          const body = expect.stringMatching(/^<html>/)
+          expect(await client.send('u', GET, NEVER)).toMatchObject({ kind: 'answered', status: 200, body })
+        },
+      ),
+  )
+
   test('a 2xx whose body breaks off was applied; any other status whose body breaks off is unclear', async () => {
     for (const [status, expected] of [
       [201, { kind: 'answered', status: 201, retryAfterMs: null, body: null }],
