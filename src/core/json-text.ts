@@ -13,6 +13,13 @@ export function isStorable(value: Json, depth = 0): boolean {
   return Object.entries(value).every(([key, member]) => isStorable(key) && isStorable(member, depth + 1))
 }
 
+/** Whether arrays and objects stand in one another more than `depth` times. */
+export function isDeeperThan(value: Json, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (depth <= 0) return true
+  return Object.values(value).some((member) => isDeeperThan(member, depth - 1))
+}
+
 /** Whether the JSON text of a storable value has more bytes than `limit`. */
 export function isLargerThan(value: Json, limit: number): boolean {
   // A UTF-16 unit takes at most six bytes in JSON (\u001f); most texts are decided by their length alone.

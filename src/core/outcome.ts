@@ -26,6 +26,9 @@ export function outcomeOf(kind: RequestKind, answer: Answer): Outcome {
   }
 }
 
+/** For an answer, or a user, on which our own code failed: whatever was sent may have been applied. */
+export const UNREADABLE: Outcome = noAnswer('not_the_api', 'unclear', 'user')
+
 function answered(kind: RequestKind, answer: Answered): Outcome {
   const { status, body } = answer
   if (status >= 200 && status < 300) {

@@ -41,12 +41,17 @@ export function readServerMessage(body: Json): ServerMessage {
   return { key, transient: key === null && TRANSIENT.test(text) }
 }
 
-/** `message`, `detail` or `error.message`, else the text itself: the order in which SuprSend's own clients look. */
+/** Longer than any message; the patterns that look into it may take time that grows with the square of its length. */
+const MAX_TEXT = 4_096
+
+/**
+ * `message`, `detail` or `error.message`, else the text itself: the order in which SuprSend's own clients look. Cut to 4 KB.
+ */
 export function messageText(body: Json): string {
-  if (typeof body === 'string') return body
+  if (typeof body === 'string') return body.slice(0, MAX_TEXT)
   if (!isJsonObject(body)) return ''
   for (const value of [body.message, body.detail, body.error]) {
-    if (typeof value === 'string' && value !== '') return value
+    if (typeof value === 'string' && value !== '') return value.slice(0, MAX_TEXT)
     if (isJsonObject(value)) return messageText(value)
   }
   return ''

@@ -5,12 +5,16 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Answer } from '../core/api.ts'
 import { errorCode } from '../core/error.ts'
 import type { Json } from '../core/json.ts'
+import { isDeeperThan } from '../core/json-text.ts'
 
 /** A user object is a few kilobytes; what is larger is no answer of this API. */
 export const MAX_BODY_BYTES = 1_048_576
 
 /** More than any message; what is of no use is not kept. */
 const CUT_BYTES = 4_096
+
+/** What reads an answer recurses: 90,000 arrays fit into the bound above and would overflow the stack. */
+const MAX_DEPTH = 256
 
 export class AnswerBuffer {
   /** Something may have been written to the socket. */
@@ -59,14 +63,14 @@ function pageStart(chunks: readonly Buffer[]): Json {
   return text.trimStart().startsWith('<') ? text : null
 }
 
-/** JSON, else the text itself, else null when empty. */
+/** JSON, else the text itself, else null when empty. JSON that is too deep stays text, cut. */
 export function parseBody(chunks: readonly Buffer[]): Json {
   const first = chunks[0]
   if (first === undefined) return null
   const text = (chunks.length === 1 ? first : Buffer.concat(chunks)).toString('utf8')
   try {
     const value: Json = JSON.parse(text)
-    return value
+    return isDeeperThan(value, MAX_DEPTH) ? text.slice(0, CUT_BYTES) : value
   } catch {
     // Plain text and HTML are answers too: a gateway's, or the API's own 401.
     return text
@@ -74,7 +78,7 @@ export function parseBody(chunks: readonly Buffer[]): Json {
 }
 
 /** Milliseconds from now, of `120` or `Fri, 31 Dec 1999 23:59:59 GMT`. A date is read by the server's own clock, not ours. */
-export function parseRetryAfter(
+function parseRetryAfter(
   value: string | readonly string[] | undefined,
   date: string | undefined,
   nowMs: number,

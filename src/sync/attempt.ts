@@ -4,6 +4,7 @@ import type { ApiRequest, Outcome, RemoteUser } from '../core/api.ts'
 import { repairPlan } from '../core/compare.ts'
 import type { AttemptRecord, Claim } from '../core/delivery-port.ts'
 import type { OnDelete } from '../core/mapping-spec.ts'
+import { UNREADABLE } from '../core/outcome.ts'
 import { planUser, type Step } from '../core/plan.ts'
 import { type Profile, profileHash } from '../core/profile.ts'
 import { retryDelayMs, retryFloorMs } from '../core/retry.ts'
@@ -142,6 +143,14 @@ function ended(claim: Claim, known: Knowledge, run: Extract<Run, { kind: 'ended'
   const record = { claim, synced: known.synced, syncedHash, unclear, attempts: claim.attempts, failure: null }
   if (outcome === null) return { kind: 'failed', record: { ...record, retryInMs: 0 }, outcome: VANISHED_TWICE }
   return { kind: 'failed', outcome, record: { ...record, ...consequence(claim, outcome) } }
+}
+
+/** When our own code failed on this user: what may have been sent is unclear. Computes nothing that could fail again. */
+export function brokenAttempt(claim: Claim): AttemptEnd {
+  const { synced, syncedHash, token, desired } = claim
+  const unclear = [...claim.unclear, { token, target: desired }]
+  const record = { claim, synced, syncedHash, unclear, ...consequence(claim, UNREADABLE) }
+  return { kind: 'failed', outcome: UNREADABLE, record }
 }
 
 function consequence(claim: Claim, outcome: Outcome): Pick<AttemptRecord, 'attempts' | 'failure' | 'retryInMs'> {

@@ -9,8 +9,8 @@ import type { AttemptRecord, Claim, DeliveryState, ProfileSink } from '../core/d
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Metrics } from '../core/metrics.ts'
-import { outcomeOf } from '../core/outcome.ts'
-import { type AttemptEnd, type AttemptPolicy, attemptUser } from './attempt.ts'
+import { outcomeOf, UNREADABLE } from '../core/outcome.ts'
+import { type AttemptEnd, type AttemptPolicy, attemptUser, brokenAttempt } from './attempt.ts'
 import { DoubtfulClaims } from './doubtful-claims.ts'
 import type { Gate } from './gate.ts'
 import { Signal } from './signal.ts'
@@ -136,17 +136,40 @@ export class Deliver {
   /** Never rejects: whatever happens becomes a record. */
   async #deliver(claim: Claim): Promise<void> {
     this.#attempting += 1
-    const end = await attemptUser(claim, this.#options.policy, (distinctId, request) => this.#send(distinctId, request))
-    this.#observe(claim, end)
+    const end = await this.#attempt(claim)
     if (end.kind === 'unsent') this.#unsent.push(claim)
     else this.#records.push(end.record)
     this.#attempting -= 1
     this.#recorded.notify()
   }
 
+  async #attempt(claim: Claim): Promise<AttemptEnd> {
+    try {
+      const end = await attemptUser(claim, this.#options.policy, (id, request) => this.#send(id, request))
+      this.#observe(claim, end)
+      return end
+    } catch (error) {
+      this.#options.log.error({ err: error, distinct_id: claim.distinctId }, 'an attempt broke; will be retried')
+      return brokenAttempt(claim)
+    }
+  }
+
   async #send(distinctId: string, request: ApiRequest): Promise<Outcome | null> {
-    const { gate, sink, metrics, failPoints } = this.#options
+    const { gate, log } = this.#options
     if (!(await gate.enter())) return null
+    let outcome = UNREADABLE
+    try {
+      outcome = await this.#exchange(distinctId, request)
+    } catch (error) {
+      log.error({ err: error, distinct_id: distinctId }, 'a request broke; will be retried')
+    } finally {
+      gate.leave(outcome)
+    }
+    return outcome
+  }
+
+  async #exchange(distinctId: string, request: ApiRequest): Promise<Outcome> {
+    const { gate, sink, metrics, failPoints } = this.#options
     const startedAt = performance.now()
     const answer = await sink.send(distinctId, request, this.#aborted.signal, () => gate.stillOurs() === true)
     failPoints.hit('after_answer')
@@ -155,9 +178,7 @@ export class Deliver {
       answer.kind === 'answered' ? answer.status : answer.kind,
       performance.now() - startedAt,
     )
-    const outcome = outcomeOf(request.kind, answer)
-    gate.leave(outcome)
-    return outcome
+    return outcomeOf(request.kind, answer)
   }
 
   #observe(claim: Claim, end: AttemptEnd): void {

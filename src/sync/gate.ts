@@ -67,7 +67,7 @@ export class Gate {
     if (!(await promise)) return false
     // Asked last, just before the request leaves: who waited here may have stood still meanwhile.
     const ours = this.#guard.check()
-    if (ours === true || (await ours)) return true
+    if (ours === true || (await ours.catch(() => false))) return true
     this.#limiter = releaseSlot(this.#limiter)
     return false
   }

@@ -142,6 +142,14 @@ describe('outcome', () => {
     )
   })
 
+  test('a text of 1 MB is read at once', () => {
+    const text = 'user '.repeat(200_000)
+    const startedAt = performance.now()
+    for (const body of [text, { code: 400, message: text }, { error: { message: text } }])
+      expect(brief(outcomeOf('delete', answered(404, body)))).toBe('retry no user not_the_api')
+    expect(performance.now() - startedAt).toBeLessThan(1_000)
+  })
+
   test('only what certainly did nothing is `applied: no`', () => {
     fc.assert(
       fc.property(fc.integer({ min: 100, max: 599 }), fc.jsonValue(), (status, body) => {

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import type { ApiRequest } from '../../../src/core/api.ts'
+import { outcomeOf } from '../../../src/core/outcome.ts'
 import { type ClientOptions, createClient, type SuprsendClient } from '../../../src/suprsend/client.ts'
 import { type LoopbackServer, type Reply, startServer, until } from './loopback-server.ts'
 
@@ -129,6 +130,22 @@ describe('answers', () => {
         expect(server.received).toHaveLength(1)
       },
     ),
+  )
+
+  test.each(['[', '{"a":'])(
+    'nested too deep (%s): its text, cut, so that nothing that reads it overflows the stack',
+    (open) => {
+      const close = open === '[' ? ']' : '}'
+      const text = open.repeat(100_000) + (open === '[' ? '' : '1') + close.repeat(100_000)
+      return withServer(
+        (response) => response.writeHead(400).end(text),
+        async (client) => {
+          const answer = await client.send('u', GET, NEVER)
+          expect(answer).toMatchObject({ kind: 'answered', status: 400, body: text.slice(0, 4_096) })
+          expect(outcomeOf('edit', answer)).toMatchObject({ kind: 'rejected' })
+        },
+      )
+    },
   )
 
   test.each<[string, Record<string, string>, number | null]>([

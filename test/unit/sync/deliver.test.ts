@@ -1,7 +1,8 @@
 // The sender against ports with state: whatever fails in state or in SuprSend, every user is attempted again, and stopping ends.
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { FakeState, startDelivery } from './delivery-fakes.ts'
+import type { Profile } from '../../../src/core/profile.ts'
+import { ACCEPTED, FakeState, startDelivery } from './delivery-fakes.ts'
 
 beforeEach(() => {
   vi.useFakeTimers()
@@ -102,3 +103,48 @@ test('and when the server commits it only after we gave it back', async () => {
   expect(new Set(delivery.sent)).toEqual(new Set(['ann']))
   expect(pending(state)).toEqual([])
 })
+
+test('an exception while a user is sent is an unclear attempt of that user, and takes no place at the gate', async () => {
+  const state = new FakeState()
+  for (let n = 0; n < 20; n++) state.add(`broken${n}`)
+  state.add('fine')
+  const broken = new Set<string>()
+  await using delivery = startDelivery(state, (id) => {
+    if (id === 'fine' || broken.has(id)) return ACCEPTED
+    broken.add(id)
+    throw new RangeError('Maximum call stack size exceeded')
+  })
+  await pass(30_000)
+  expect(broken.size).toBe(20)
+  expect(delivery.deliver.inHand).toBe(0)
+  expect(pending(state)).toEqual([])
+  const first = state.records.find(({ claim }) => claim.distinctId === 'broken0')
+  expect(first).toMatchObject({ failure: { code: 'not_the_api' }, unclear: [{ target: {} }] })
+  expect(first?.retryInMs).toBeGreaterThanOrEqual(2_000)
+})
+
+test('so is one on the user itself', async () => {
+  const state = new FakeState()
+  const claim = state.claim.bind(state)
+  let first = true
+  state.claim = async (options) => {
+    const claims = await claim(options)
+    const poisoned = first ? claims.map((it) => ({ ...it, synced: POISON })) : claims
+    if (claims.length > 0) first = false
+    return poisoned
+  }
+  state.add('ann')
+  await using delivery = startDelivery(state)
+  await pass(30_000)
+  expect(state.records.map(({ failure }) => failure?.code ?? null)).toEqual(['not_the_api', null])
+  expect(pending(state)).toEqual([])
+  expect(delivery.deliver.inHand).toBe(0)
+})
+
+/** A profile on which whatever reads it fails. */
+const POISON: Profile = {
+  get channels(): Profile['channels'] {
+    throw new RangeError('Maximum call stack size exceeded')
+  },
+  properties: {},
+}
