@@ -124,7 +124,9 @@ function accepted(
   synced: Profile | null,
   how: { readonly drifted: boolean; readonly sent: boolean },
 ): AttemptEnd {
-  const syncedHash = synced === null ? null : profileHash(synced)
+  // What was desired has its hash already: no need to write it out again for each user.
+  const known = synced === claim.desired ? claim.desiredHash : null
+  const syncedHash = synced === null ? null : (known ?? profileHash(synced))
   return {
     kind: 'accepted',
     ...how,
