@@ -43,6 +43,8 @@ export class Deliver {
   readonly #users = new Set<string>()
   readonly #doubtful: DoubtfulClaims
   #claiming = true
+  /** How long to wait after a claim that took nothing of what is due: doubles, until there is news. */
+  #fruitlessMs = LEAST_WAIT_MS
   /** Attempts under way: what they did is not yet among the records. */
   #attempting = 0
   #records: AttemptRecord[] = []
@@ -55,6 +57,7 @@ export class Deliver {
 
   /** Something may be due now. */
   wake(): void {
+    this.#fruitlessMs = LEAST_WAIT_MS
     this.#changed.notify()
   }
 
@@ -105,14 +108,24 @@ export class Deliver {
       await this.#doubtful.giveBack()
       const live = await this.#claim(room, 0)
       const taken = live + (live < room ? await this.#claim(room - live, 1) : 0)
+      if (taken > 0) this.#fruitlessMs = LEAST_WAIT_MS
       if (taken === room) return
       if (taken > 0) return await this.#changed.after(seen, LEAST_WAIT_MS)
       const dueMs = await this.#options.state.nextDueInMs(this.#options.owner)
-      await this.#changed.after(seen, dueMs === null ? POLL_MS : Math.min(Math.max(dueMs, LEAST_WAIT_MS), POLL_MS))
+      await this.#changed.after(seen, this.#pauseMs(dueMs))
     } catch (error) {
       this.#options.log.warn({ err: error }, 'claiming failed; trying again')
       await sleep(STATE_RETRY_MS, stop)
     }
+  }
+
+  #pauseMs(dueMs: number | null): number {
+    if (dueMs === null) return POLL_MS
+    if (dueMs > 0) return Math.min(Math.max(dueMs, LEAST_WAIT_MS), POLL_MS)
+    // The claim passes over each of them: with 300,000 users of an unfinished transaction it is no cheap question.
+    const pauseMs = this.#fruitlessMs
+    this.#fruitlessMs = Math.min(pauseMs * 2, POLL_MS)
+    return pauseMs
   }
 
   /** What one statement claimed is handed out at once: whatever fails next, somebody has it in hand. */

@@ -141,6 +141,26 @@ test('so is one on the user itself', async () => {
   expect(delivery.deliver.inHand).toBe(0)
 })
 
+test('what is due and not claimable is asked for ever more rarely, until there is news', async () => {
+  const state = new FakeState()
+  state.unclaimable = true
+  state.add('ann')
+  await using delivery = startDelivery(state)
+  await pass(20_000)
+  // Two lanes each time: 50, 100, 200, 400, 800 ms and then once a second.
+  expect(state.claims).toBeLessThanOrEqual(2 * 25)
+  state.unclaimable = false
+  delivery.deliver.wake()
+  await pass(0)
+  expect(delivery.sent).toEqual(['ann'])
+  state.unclaimable = true
+  state.add('bob')
+  delivery.deliver.wake()
+  const before = state.claims
+  await pass(200)
+  expect(state.claims - before).toBeGreaterThanOrEqual(2 * 3)
+})
+
 /** A profile on which whatever reads it fails. */
 const POISON: Profile = {
   get channels(): Profile['channels'] {
