@@ -2,7 +2,7 @@
 // `new Command('check').addOption(configOption())`, then `options.config`.
 import { Option } from 'commander'
 
-export const DEFAULT_CONFIG_FILE = 'config/suprsync.yaml'
+const DEFAULT_CONFIG_FILE = 'config/suprsync.yaml'
 
 export function configOption(): Option {
   return new Option('-c, --config <file>', 'mapping file').env('SUPRSYNC_CONFIG').default(DEFAULT_CONFIG_FILE)

@@ -64,7 +64,6 @@ async function buildProgram(args: readonly string[], catalog: readonly CatalogEn
   return program
 }
 
-/** Read and not imported: it lies outside src, at the same distance from src/commands and dist/commands. */
 /** The program's own options take no value, so the first argument that is no option names the command. */
 function askedFor(args: readonly string[]): string | undefined {
   const [first, second] = args.filter((arg) => !arg.startsWith('-'))

@@ -41,6 +41,7 @@ export function runCommand(): Command {
 }
 
 async function run(config: Config, logLevel: LogLevel | undefined): Promise<void> {
+  const failPoints = failPointsOf(process.env.SUPRSYNC_FAIL_POINT)
   const statusLine = process.stderr.isTTY ? new StatusLine(process.stderr) : null
   const log = createLogger({ to: 'stdout', level: logLevel ?? config.log.level, ...(statusLine && { statusLine }) })
   let service: RunningService | null = null
@@ -67,7 +68,7 @@ async function run(config: Config, logLevel: LogLevel | undefined): Promise<void
       config,
       metrics,
       log,
-      failPoints: failPointsOf(process.env.SUPRSYNC_FAIL_POINT),
+      failPoints,
       onBackfill: ({ rowsRead, rowsEstimated, rowsInPage, finished }) => {
         progress ??= new Progress({
           label: 'backfill',

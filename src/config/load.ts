@@ -9,6 +9,7 @@ import type { Environment } from './interpolation.ts'
 import { parseSection, reporter } from './issues.ts'
 import { ConfigError, type ConfigProblem, shapeOf } from './problem.ts'
 import { keyProblem, resolveSources, type SourceProblem, sourcesSchema } from './profile-schema.ts'
+import { isRecord } from './record.ts'
 import { type ConfigFile, configSchema } from './schema.ts'
 import { Secret } from './secret.ts'
 
@@ -113,10 +114,6 @@ function resolve(path: string, file: ConfigFile, profile: MappingSpec['profile']
     shutdownTimeoutMs: file.shutdown_timeout,
     log: { level: file.log.level },
   }
-}
-
-function isRecord(value: unknown): value is { readonly [key: string]: unknown } {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** Maps keep their readonly type only: freezing a Map does not close it. */

@@ -10,6 +10,7 @@ import { isRegion } from '../core/phone.ts'
 import { isChannelKey } from '../core/profile.ts'
 import type { Path } from './document.ts'
 import { shapeOf } from './problem.ts'
+import { isRecord } from './record.ts'
 import { choice, columnName, isIdentifier } from './scalar.ts'
 
 /** The `$` keys of this version with the format that each ends in. */
@@ -138,8 +139,4 @@ function isJson(value: unknown): value is Json {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return true
   if (Array.isArray(value)) return value.every(isJson)
   return isRecord(value) && Object.values(value).every(isJson)
-}
-
-function isRecord(value: unknown): value is { readonly [key: string]: unknown } {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,15 +1,18 @@
 // Named places where a test may end the process (kill -9) to see that nothing is lost there. Without a script, which only
 // the environment variable of a test gives, hitting one costs a function call.
+import { SuprsyncError } from './error.ts'
 
-export type FailPoint =
-  | 'after_publication'
-  | 'after_slot'
-  | 'before_first_checkpoint'
-  | 'in_backfill'
-  | 'after_decode'
-  | 'in_state_transaction'
-  | 'before_confirm'
-  | 'after_answer'
+const FAIL_POINTS = [
+  'after_publication',
+  'after_slot',
+  'before_first_checkpoint',
+  'in_backfill',
+  'after_decode',
+  'in_state_transaction',
+  'before_confirm',
+  'after_answer',
+] as const
+export type FailPoint = (typeof FAIL_POINTS)[number]
 
 export interface FailPoints {
   hit(name: FailPoint): void
@@ -19,15 +22,21 @@ export const NO_FAIL_POINTS: FailPoints = { hit: () => undefined }
 
 /**
  * @param script `name:count`: on the count-th hit of that name `fail` is called.
- * @throws RangeError when the script is not of that form.
+ * @throws SuprsyncError `usage_invalid` when the script is not of that form: a test that never fails would prove nothing.
  */
 export function scriptedFailPoints(script: string, fail: () => void): FailPoints {
-  const match = /^([a-z_]+):(\d+)$/.exec(script)
-  if (!match) throw new RangeError('a fail point is written as name:count')
-  let left = Number(match[2])
+  const match = /^([a-z_]+):([1-9]\d{0,8})$/.exec(script)
+  const point = FAIL_POINTS.find((name) => name === match?.[1])
+  if (point === undefined) {
+    throw new SuprsyncError(
+      'usage_invalid',
+      `SUPRSYNC_FAIL_POINT is for tests, and written as name:count; the names are ${FAIL_POINTS.join(', ')}.`,
+    )
+  }
+  let left = Number(match?.[2])
   return {
     hit(name) {
-      if (name !== match[1]) return
+      if (name !== point) return
       left -= 1
       if (left === 0) fail()
     },

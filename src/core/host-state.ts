@@ -5,12 +5,12 @@
 import type { Outcome } from './api.ts'
 import { RETRY_AFTER_MAX_MS } from './retry.ts'
 
-export const UNREACHABLE_PROBE_MS = 5_000
-export const UNAUTHORIZED_PROBE_MS = 15_000
+const UNREACHABLE_PROBE_MS = 5_000
+const UNAUTHORIZED_PROBE_MS = 15_000
 /** Requests in a row without any answer, after which the host counts as unreachable. */
-export const SILENCE_LIMIT = 5
+const SILENCE_LIMIT = 5
 /** For a 429 without Retry-After. */
-export const THROTTLE_DEFAULT_MS = 1_000
+const THROTTLE_DEFAULT_MS = 1_000
 
 export type HostState =
   /** `silent`: requests in a row that ended without an answer of the API. */

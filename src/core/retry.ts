@@ -2,13 +2,16 @@
 // outcome. The only retry policy there is; nothing else repeats a request. Randomness comes in as an argument.
 import type { Outcome } from './api.ts'
 
-export const RETRY_BASE_MS = 500
+const RETRY_BASE_MS = 500
 /** A user's own backoff ends here, so that a mended cause shows within half a minute. */
-export const RETRY_CAP_MS = 30_000
+const RETRY_CAP_MS = 30_000
 /** A Retry-After beyond this is a mistake or an attack; the host is asked again after it. */
 export const RETRY_AFTER_MAX_MS = 3_600_000
 /** After an unclear outcome the old request may still be on its way: the next write waits for it (DESIGN §7.4). */
-export const UNCLEAR_HOLD_MS = 2_000
+const UNCLEAR_HOLD_MS = 2_000
+
+/** As long as a refused credential is not asked about again (host-state.ts). */
+const STOPPED_HOLD_MS = 15_000
 
 export interface RetryInput {
   /** Failed attempts so far, this one included: 1 after the first. */
@@ -28,6 +31,15 @@ export function retryDelayMs({ attempts, floorMs, random }: RetryInput): number 
   const ceiling = Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** doublings)
   const floor = Math.min(Math.max(floorMs, 0), RETRY_AFTER_MAX_MS)
   return Math.round(floor + random * (ceiling > floor ? ceiling - floor : RETRY_BASE_MS))
+}
+
+/**
+ * After a refusal of the credential. A 401 is about the key: whoever met it is due again before the next probe, so that
+ * sending resumes with it. A 402 or 403 may be about this user: it is due only after the next probe, so that another is it.
+ */
+export function stoppedDelayMs(status: number | null, { attempts, random }: Omit<RetryInput, 'floorMs'>): number {
+  if (status === 401) return retryDelayMs({ attempts: 1, floorMs: 0, random })
+  return retryDelayMs({ attempts, floorMs: STOPPED_HOLD_MS, random })
 }
 
 export function retryFloorMs(outcome: Extract<Outcome, { kind: 'retry' }>): number {

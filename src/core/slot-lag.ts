@@ -2,7 +2,7 @@
 import type { SlotReport } from './status-report.ts'
 
 /** Between two reports of the newest WAL position capture may lag by this much and be idle (checkpoint-policy.ts). */
-export function isIdleLag(slot: Pick<SlotReport, 'activePid' | 'lagBytes' | 'segmentBytes'>): boolean {
+function isIdleLag(slot: Pick<SlotReport, 'activePid' | 'lagBytes' | 'segmentBytes'>): boolean {
   return slot.activePid !== null && (slot.lagBytes ?? 0) < slot.segmentBytes
 }
 

@@ -33,7 +33,7 @@ export interface Instant {
   readonly sequence: number
 }
 
-export const PLATFORM_PROVIDER = 'suprsend'
+const PLATFORM_PROVIDER = 'suprsend'
 
 export const DEFAULT_PROVIDER: { readonly [key in ChannelKey]?: string } = {
   $androidpush: 'fcm',

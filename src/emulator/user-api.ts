@@ -179,7 +179,7 @@ export function splitTarget(target: string): readonly [path: string, query: stri
 }
 
 /** Null when the path is not exactly `/v1/user/{id}/`, slash included, or its escapes are none. */
-export function distinctIdOf(path: string): string | null {
+function distinctIdOf(path: string): string | null {
   if (!path.startsWith(PREFIX) || !path.endsWith('/') || path.length <= PREFIX.length) return null
   const segment = path.slice(PREFIX.length, -1)
   if (segment.includes('/')) return null

@@ -57,7 +57,7 @@ export async function checkState(
 }
 
 /** All that follows from the facts. Pure. */
-export function findingsFrom(facts: SourceFacts, wanted: WantedSource): readonly Finding[] {
+function findingsFrom(facts: SourceFacts, wanted: WantedSource): readonly Finding[] {
   const { server, table, access, publication, slot, replication } = facts
   const findings = [...serverFindings(server), ...replicationFindings(replication)]
   if (table) findings.push(...tableFindings(table, wanted))

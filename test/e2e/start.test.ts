@@ -163,6 +163,14 @@ test.each([
   }
 })
 
+test('a fail point that is none: exit 2, for a test that never fails would prove nothing', async () => {
+  await using database = await createUsers(cluster)
+  const { url: databaseUrl, slot } = database
+  const env = { SUPRSYNC_FAIL_POINT: 'before_confrim:1' }
+  await using service = await startService({ databaseUrl, emulatorUrl: emulator.url, slot, env })
+  expect((await service.exited).code).toBe(2)
+})
+
 test('a Node older than 24 is told so, and exit 2', async () => {
   const { path, args, version } = await oldestNode(directory)
   const run = await new Promise<Run>((resolve) => {

@@ -21,9 +21,16 @@ test('without a script nothing happens', () => {
   expect(NO_FAIL_POINTS.hit('after_answer')).toBeUndefined()
 })
 
-test.for(['', 'before_confirm', 'before_confirm:', ':1', 'before_confirm:x', 'before_confirm:-1', 'a b:1'])(
-  '%j is no script',
-  (script) => {
-    expect(() => scriptedFailPoints(script, () => undefined)).toThrow(RangeError)
-  },
-)
+test.for([
+  '',
+  'before_confirm',
+  'before_confirm:',
+  ':1',
+  'before_confirm:x',
+  'before_confirm:-1',
+  'before_confirm:0',
+  'a b:1',
+  'no_such_point:1',
+])('%j is no script', (script) => {
+  expect(() => scriptedFailPoints(script, () => undefined)).toThrow(expect.objectContaining({ code: 'usage_invalid' }))
+})
