@@ -95,7 +95,8 @@ export const ERROR_POLICY = {
   forbidden: {
     action: 'stop',
     message: 'the API key may not write users',
-    nextStep: 'Use a key of this workspace with access to users. Sending resumes by itself once it is allowed.',
+    nextStep:
+      "Use a key of this workspace with access to users. Sending resumes by itself once it is allowed. For one user alone: find the reason in SuprSend's request log, then `suprsync failed retry`.",
   },
   payment_required: {
     action: 'stop',

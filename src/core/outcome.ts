@@ -29,6 +29,11 @@ export function outcomeOf(kind: RequestKind, answer: Answer): Outcome {
 /** For an answer, or a user, on which our own code failed: whatever was sent may have been applied. */
 export const UNREADABLE: Outcome = noAnswer('not_the_api', 'unclear', 'user')
 
+/** A refusal of the key, as it seemed, that meets one user alone: that user is set aside. */
+export function refusedAlone({ status }: Failure): Outcome {
+  return { kind: 'rejected', failure: failure('forbidden', status) }
+}
+
 function answered(kind: RequestKind, answer: Answered): Outcome {
   const { status, body } = answer
   if (status >= 200 && status < 300) {

@@ -7,7 +7,7 @@ import type { OnDelete } from '../core/mapping-spec.ts'
 import { UNREADABLE } from '../core/outcome.ts'
 import { planUser, type Step } from '../core/plan.ts'
 import { type Profile, profileHash } from '../core/profile.ts'
-import { retryDelayMs, retryFloorMs } from '../core/retry.ts'
+import { retryDelayMs, retryFloorMs, stoppedDelayMs } from '../core/retry.ts'
 import { type Attempt, compactAttempts } from '../core/unclear.ts'
 
 export interface AttemptPolicy {
@@ -166,9 +166,13 @@ function consequence(claim: Claim, outcome: Outcome): Pick<AttemptRecord, 'attem
       const delayMs = hostly ? 0 : retryDelayMs({ attempts, floorMs: retryFloorMs(outcome), random: Math.random() })
       return { attempts, failure: hostly ? null : outcome.failure, retryInMs: delayMs }
     }
+    case 'stop': {
+      const { status } = outcome.failure
+      const attempts = claim.attempts + (status === 401 ? 0 : 1)
+      return { attempts, failure: null, retryInMs: stoppedDelayMs(status, { attempts, random: Math.random() }) }
+    }
     case 'accepted':
     case 'missing':
-    case 'stop':
       return { attempts: claim.attempts, failure: null, retryInMs: 0 }
   }
 }

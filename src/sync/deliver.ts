@@ -13,6 +13,7 @@ import { outcomeOf, UNREADABLE } from '../core/outcome.ts'
 import { type AttemptEnd, type AttemptPolicy, attemptUser, brokenAttempt } from './attempt.ts'
 import { DoubtfulClaims } from './doubtful-claims.ts'
 import type { Gate } from './gate.ts'
+import { Refusals } from './refusals.ts'
 import { Signal } from './signal.ts'
 
 export interface DeliverOptions {
@@ -42,6 +43,7 @@ export class Deliver {
   /** Users in hand: claimed and not yet recorded. */
   readonly #users = new Set<string>()
   readonly #doubtful: DoubtfulClaims
+  readonly #refusals = new Refusals()
   #claiming = true
   /** How long to wait after a claim that took nothing of what is due: doubles, until there is news. */
   #fruitlessMs = LEAST_WAIT_MS
@@ -159,6 +161,7 @@ export class Deliver {
   async #attempt(claim: Claim): Promise<AttemptEnd> {
     try {
       const end = await attemptUser(claim, this.#options.policy, (id, request) => this.#send(id, request))
+      if (end.kind === 'accepted') this.#refusals.forget(claim.distinctId)
       this.#observe(claim, end)
       return end
     } catch (error) {
@@ -172,7 +175,8 @@ export class Deliver {
     if (!(await gate.enter())) return null
     let outcome = UNREADABLE
     try {
-      outcome = await this.#exchange(distinctId, request)
+      const drawn = await this.#exchange(distinctId, request)
+      outcome = this.#refusals.judge(distinctId, drawn, gate.host.kind)
     } catch (error) {
       log.error({ err: error, distinct_id: distinctId }, 'a request broke; will be retried')
     } finally {

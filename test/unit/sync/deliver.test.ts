@@ -1,6 +1,7 @@
 // The sender against ports with state: whatever fails in state or in SuprSend, every user is attempted again, and stopping ends.
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import type { Answer } from '../../../src/core/api.ts'
 import type { Profile } from '../../../src/core/profile.ts'
 import { ACCEPTED, FakeState, startDelivery } from './delivery-fakes.ts'
 
@@ -159,6 +160,67 @@ test('what is due and not claimable is asked for ever more rarely, until there i
   const before = state.claims
   await pass(200)
   expect(state.claims - before).toBeGreaterThanOrEqual(2 * 3)
+})
+
+function refused(status: number): Answer {
+  return { kind: 'answered', status, retryAfterMs: null, body: { code: status, message: 'workspace key inactive' } }
+}
+
+test.each([402, 403])(
+  '%i for one user alone: one pause for the others, then that user is set aside',
+  async (status) => {
+    const state = new FakeState()
+    state.add('poison')
+    await using delivery = startDelivery(state, (id) => (id === 'poison' ? refused(status) : ACCEPTED))
+    await pass(1_000)
+    // Nobody else was waiting when it was refused; those who come later are due later, and yet must not wait behind it.
+    for (let n = 0; n < 30; n++) state.add(`later${n}`)
+    delivery.deliver.wake()
+    await pass(14_000 + 1_000)
+    expect(pending(state)).toEqual(['poison'])
+    expect(delivery.sent.slice(0, 2)).toEqual(['poison', 'later0'])
+    await pass(45_000)
+    expect(pending(state)).toEqual([])
+    expect(delivery.sent.filter((id) => id === 'poison')).toHaveLength(2)
+    expect(state.records.at(-1)).toMatchObject({ failure: { code: 'forbidden', status }, retryInMs: null })
+
+    state.add('last')
+    delivery.deliver.wake()
+    await pass(100)
+    expect(pending(state)).toEqual([])
+  },
+)
+
+test.each([401, 402, 403])(
+  '%i for everybody: nobody is set aside, few requests are made, and it resumes',
+  async (status) => {
+    const state = new FakeState()
+    let bad = true
+    for (let n = 0; n < 20; n++) state.add(`user${n}`)
+    await using delivery = startDelivery(state, () => (bad ? refused(status) : ACCEPTED))
+    await pass(100_000)
+    expect(pending(state)).toHaveLength(20)
+    // Those who were under way together, and a probe every 15 s.
+    expect(delivery.sent.length).toBeLessThanOrEqual(8 + 7)
+    bad = false
+    await pass(16_000)
+    expect(state.records.some(({ retryInMs }) => retryInMs === null)).toBe(true)
+    await pass(31_000)
+    expect(pending(state)).toEqual([])
+    expect(state.records.every(({ failure }) => failure === null)).toBe(true)
+  },
+)
+
+test('401 for the only user: it resumes within 16 s of the key being good, however long that took', async () => {
+  const state = new FakeState()
+  let bad = true
+  state.add('ann')
+  await using delivery = startDelivery(state, () => (bad ? refused(401) : ACCEPTED))
+  await pass(600_000)
+  expect(delivery.sent.length).toBeLessThanOrEqual(41)
+  bad = false
+  await pass(16_000)
+  expect(pending(state)).toEqual([])
 })
 
 /** A profile on which whatever reads it fails. */
