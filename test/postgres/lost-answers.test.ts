@@ -139,7 +139,15 @@ async function createWorld(): Promise<
   })
   closing.defer(() => state.destroy())
   await migrate(state, 'suprsync')
-  const start = { era: 1, systemIdentifier: '1', timeline: 1, slot: database.slot, startXid: 1n, mappingHash: 'x' }
+  const start = {
+    era: 1,
+    systemIdentifier: '1',
+    timeline: 1,
+    tableOid: 1,
+    slot: database.slot,
+    startXid: 1n,
+    mappingHash: 'x',
+  }
   await createCheckpoint(
     state,
     { ...start, lsn: parseLsn('0/100') },
