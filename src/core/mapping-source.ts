@@ -17,6 +17,9 @@ const COSTLY: ReadonlySet<Format> = new Set(['e164', 'locale'])
 /** Numbers in each of two generations: at most about 8 MB a source. */
 const CACHE_CAPACITY = 16_384
 
+/** Of one channel. Nobody has as many addresses: beyond it a list is a mistake, and planning and merging it would take minutes. */
+const MAX_VALUES = 1_000
+
 export class CompiledSource {
   readonly #key: string
   readonly #column: { readonly index: number; readonly type: ColumnType } | null
@@ -42,22 +45,26 @@ export class CompiledSource {
   }
 
   /** Adds the values of a channel that `values` lacks: a list (array column, jsonb array) gives each of its items. */
-  readMany(row: TextRow, reasons: Reason[], values: ChannelValue[]): void {
+  readMany(row: TextRow, reasons: Reason[], values: Set<ChannelValue>): void {
     const value = this.#read(row, reasons)
     if (value !== null) this.#addEach(value, 0, row, reasons, values)
   }
 
-  #addEach(value: Json, depth: number, row: TextRow, reasons: Reason[], values: ChannelValue[]): void {
+  #addEach(value: Json, depth: number, row: TextRow, reasons: Reason[], values: Set<ChannelValue>): void {
     // PostgreSQL's arrays have at most six dimensions; deeper JSON is no list of addresses.
     if (Array.isArray(value) && depth < 6) {
       for (const item of value) this.#addEach(item, depth + 1, row, reasons, values)
+      return
+    }
+    if (values.size >= MAX_VALUES) {
+      if (value !== null) leaveOut(reasons, this.#key, TOO_MANY)
       return
     }
     const formatted = this.#format(value, row, reasons)
     if (formatted === null) return
     const text = typeof formatted === 'number' ? String(formatted) : formatted
     if (typeof text !== 'string') leaveOut(reasons, this.#key, NOT_AN_ADDRESS)
-    else if (!values.includes(text)) values.push(text)
+    else values.add(text)
   }
 
   #read(row: TextRow, reasons: Reason[]): Json {
@@ -112,6 +119,11 @@ export class CompiledSource {
 const NOT_STORABLE = {
   code: 'invalid_text',
   message: 'the text holds a NUL or half a surrogate pair, or is nested too deep, and cannot be stored as JSON',
+}
+
+const TOO_MANY = {
+  code: 'too_many_values',
+  message: `the channel has more than ${MAX_VALUES} values; the first ${MAX_VALUES} are kept`,
 }
 
 const NOT_AN_ADDRESS = {

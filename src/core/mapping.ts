@@ -42,7 +42,7 @@ export type CompiledMapping =
 
 /** https://docs.suprsend.com/docs/users: at most 255 characters, trimmed. */
 const MAX_DISTINCT_ID = 255
-/** One event of SuprSend's is limited to 10 KB whole (SUPRSEND.md §4); this leaves room for the rest of a profile. */
+/** One event of SuprSend's is limited to 10 KB whole; this leaves room for the rest of a profile. */
 const MAX_PROPERTY_BYTES = 8 * 1024
 
 /** Every column that the mapping reads, once each, in the order of the file. */
@@ -121,9 +121,9 @@ class RowMapper {
     }
     const channels: { [key in ChannelKey]?: readonly ChannelValue[] } = {}
     for (const part of this.#parts.channels) {
-      const values: ChannelValue[] = []
+      const values = new Set<ChannelValue>()
       for (const source of part.sources) source.readMany(row, reasons, values)
-      if (values.length > 0) channels[part.key] = values
+      if (values.size > 0) channels[part.key] = [...values]
     }
     const properties: { [key: string]: Json } = {}
     for (const { key, source } of this.#parts.properties) {

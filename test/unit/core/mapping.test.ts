@@ -144,6 +144,23 @@ describe('a mapped row', () => {
     }
   })
 
+  it('keeps the first thousand values of a channel, in time that grows with the list', () => {
+    const map = compiled(spec({ $email: [column('email'), column('others')] }))
+    const others = (count: number) => `{${Array.from({ length: count }, (_, n) => `u${n}@x.io`).join(',')}}`
+    const fits = map({ id: '1', email: 'u0@x.io', others: others(1_000) })
+    expect(fits.kind === 'user' && fits.profile.channels.$email).toHaveLength(1_000)
+    expect(fits.reasons).toEqual([])
+
+    const startedAt = performance.now()
+    const mapped = map({ id: '1', email: 'first@x.io', others: others(200_000) })
+    expect(performance.now() - startedAt).toBeLessThan(2_000)
+    expect(mapped.kind === 'user' && mapped.profile.channels.$email).toEqual([
+      'first@x.io',
+      ...Array.from({ length: 999 }, (_, n) => `u${n}@x.io`),
+    ])
+    expect(mapped.reasons).toMatchObject([{ key: '$email', code: 'too_many_values' }])
+  })
+
   it('leaves out a property beyond 8 KB', () => {
     const map = compiled(spec({ settings: [column('settings')] }))
     const sized = (bytes: number) => map({ id: '1', settings: JSON.stringify('x'.repeat(bytes - 2)) })
