@@ -1,6 +1,6 @@
 // The formats a mapped value is brought into. Each either gives the canonical value, says "absent" (null: nothing but
 // blanks), or says why not: then that value alone is left out. Codes are stable (`invalid_email`, …); no message ever
-// holds the value (P8). SUPRSEND.md §3 says what SuprSend accepts.
+// holds the value (P8). docs/mapping.md says what each accepts.
 import type { Json } from './json.ts'
 import { canonicalLocale, languageCode } from './language.ts'
 import type { Format } from './mapping-spec.ts'

@@ -1,4 +1,4 @@
-// How long to wait before connecting to a database again, by cause (POSTGRES.md): a wrong password tried in a loop gets
+// How long to wait before connecting to a database again, by cause (docs/errors.md): a wrong password tried in a loop gets
 // hosts banned, while a restarted server should be found again at once.
 
 const START_MS = 100

@@ -1,4 +1,4 @@
-// Reads the user object that GET, POST and PATCH return (SUPRSEND §1.3). Tolerant: only what is surely a user counts, all
+// Reads the user object that GET, POST and PATCH return (DESIGN §7.5). Tolerant: only what is surely a user counts, all
 // else is null, so that an odd answer is never taken for a user who lacks everything. Inactive entries are absent, and
 // `$inbox` entries that SuprSend made itself are nobody's.
 import type { RemoteUser } from './api.ts'

@@ -1,5 +1,5 @@
 // PostgreSQL's output text → JSON, by type. The one parser for the stream and for pages, so that both roads give the same
-// value; it relies on the session settings named in POSTGRES.md (DateStyle ISO, TimeZone UTC, …). No digit is ever lost:
+// value; it relies on the session settings of DESIGN §9 (DateStyle ISO, TimeZone UTC, …). No digit is ever lost:
 // a number that JavaScript cannot hold exactly stays the string of its digits. Never throws, whatever the text.
 import { type ArrayItems, parseArrayText } from './array-text.ts'
 import type { Json } from './json.ts'

@@ -5,7 +5,7 @@ import { CHANNEL_KEYS, type ChannelKey, isChannelKey } from '../core/profile.ts'
 import { checkValueType } from './channel-value.ts'
 import { type ChannelEntry, DEFAULT_PROVIDER, isPlatformEntry, type StoredUser, sameIdentity } from './stored-user.ts'
 
-/** What POST does with values a user already has; documented nowhere, described both ways (SUPRSEND.md §2). */
+/** What POST does with values a user already has; documented nowhere, described both ways (DESIGN §7.5). */
 export type PostReading = 'append' | 'replace'
 
 /** `replace`: what is not in the body goes inactive, properties are replaced. `append`: values are added, keys are set. */

@@ -1,6 +1,6 @@
 // Why a connection could not be opened, told from the error: PostgreSQL's SQLSTATE, Node's code, and only where neither
 // says anything the message (its sample stands beside the pattern). Pure. The cause decides how long to wait before the
-// next attempt (POSTGRES.md: a wrong password in a loop gets a host banned), the sentence is for a person.
+// next attempt (a wrong password in a loop gets a host banned; docs/errors.md), the sentence is for a person.
 import { errorCode, errorMessage } from '../core/error.ts'
 
 export type FailureCause =

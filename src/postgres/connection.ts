@@ -1,5 +1,5 @@
 // How we connect to PostgreSQL: one configuration from a URL for pages, catalogue and the walsender alike, with the
-// settings that make a value's text the same on all of them (POSTGRES.md, "Values"). `sslmode` means what it means to
+// settings that make a value's text the same on all of them (DESIGN §9). `sslmode` means what it means to
 // libpq. Leaves retries to the callers and the naming of failures to connection-failure.ts.
 import pg from 'pg'
 

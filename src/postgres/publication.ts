@@ -1,5 +1,5 @@
 // The publication: what the server says of it with respect to one table, and making it. We never write column lists or
-// row filters (they make the application's own UPDATEs and DDL fail, POSTGRES.md), and never alter a publication that
+// row filters (they make the application's own UPDATEs and DDL fail, DESIGN §5.1), and never alter a publication that
 // exists: whether it fits is publicationProblems' pure decision, and the operator's to mend.
 import { errorCode, SuprsyncError } from '../core/error.ts'
 import { quoteIdentifier, quoteTable, type TableName } from './identifier.ts'

@@ -1,5 +1,5 @@
 // What stands against following this table: what it is, what is missing, what our role may not read, and what would make
-// the application's own statements fail (POSTGRES.md, "What must be refused"). Pure: facts in, findings out.
+// the application's own statements fail (docs/errors.md). Pure: facts in, findings out.
 import type { Finding } from '../core/finding.ts'
 import type { ColumnType, Table } from '../core/row.ts'
 import { type Storage, type TableFacts, tableFrom } from './catalogue.ts'

@@ -1,4 +1,4 @@
-// Turns a request value into what goes over the wire: method, path, body (SUPRSEND §1). Owns the encoding of distinct_id.
+// Turns a request value into what goes over the wire: method, path, body (DESIGN §7.3). Owns the encoding of distinct_id.
 import type { ApiRequest } from '../core/api.ts'
 import { SuprsyncError } from '../core/error.ts'
 

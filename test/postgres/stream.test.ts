@@ -1,4 +1,4 @@
-// The replication stream on a real server: each trap of pg-logical-replication (POSTGRES.md), provoked.
+// The replication stream on a real server: each trap of pg-logical-replication (DESIGN §5.2), provoked.
 import { expect, test } from 'vitest'
 import { type Lsn, parseLsn } from '../../src/core/lsn.ts'
 import { isSlotInUse } from '../../src/postgres/stream.ts'

@@ -30,6 +30,42 @@ test('the map names every room, and only files that exist', () => {
   }
 })
 
+test('every page and paragraph that a comment cites exists', () => {
+  const paragraphs = paragraphsOf(read('docs/design.md'))
+  expect(paragraphs).toContain('5.11')
+  const sources = ['src', 'test', 'bench', 'bin', 'sql', 'config'].flatMap((room) =>
+    readdirSync(new URL(room, ROOT), { recursive: true, encoding: 'utf8' }).map((name) => `${room}/${name}`),
+  )
+  let cited = 0
+  for (const file of sources.filter((name) => /\.(ts|js|sql|yaml)$/.test(name))) {
+    for (const line of read(file)
+      .split('\n')
+      .filter((text) => /^\s*(\/\/|\/?\*|--|#)|\/\/ /.test(text))) {
+      for (const [, page = ''] of line.matchAll(/(?<![\w/.*:])((?:[\w-]+\/)*[\w-]+\.md)\b/g)) {
+        expect(existsSync(new URL(page, ROOT)), `${file} cites ${page}`).toBe(true)
+        cited += 1
+      }
+      const [, page, rest] = /\b([A-Z]{4,}) (§.*)/.exec(line) ?? []
+      if (page === undefined || rest === undefined) continue
+      expect(page, `${file}: § of a page that is not here`).toBe('DESIGN')
+      for (const [, paragraph = ''] of rest.matchAll(/(?:§|to )(\d+(?:\.\d+)?)/g)) {
+        expect(paragraphs, `${file} cites DESIGN §${paragraph}`).toContain(paragraph)
+        cited += 1
+      }
+    }
+  }
+  expect(cited).toBeGreaterThan(30)
+})
+
+/** `5` of `## 5 Capture`, and `5.3` of the third item of a numbered list below it. */
+function paragraphsOf(page: string): readonly string[] {
+  return page.split(/^## /m).flatMap((section) => {
+    const [number] = /^\d+/.exec(section) ?? []
+    if (number === undefined) return []
+    return [number, ...[...section.matchAll(/^(\d+)\. /gm)].map(([, item]) => `${number}.${item}`)]
+  })
+}
+
 test('every promise is in both pages, with tests that hold it', () => {
   for (let number = 1; number <= 10; number += 1) {
     const row = new RegExp(`^\\| P${number} (.+?) \\| (.+) \\|$`, 'm')
