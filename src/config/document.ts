@@ -38,17 +38,19 @@ export function parseConfigDocument(input: {
     return { file, line: Math.max(1, line), column: Math.max(1, col) }
   }
   // A warning is a tag that YAML does not know: what it was meant to do would silently not happen.
-  const syntax = [...tree.errors, ...tree.warnings].map((error) => ({
-    ...at(error.pos[0]),
-    path: '',
-    message: error.message,
+  const faults = [...tree.errors, ...tree.warnings].map(({ code, message, pos }) => ({
+    isTwice: code === 'DUPLICATE_KEY',
+    problem: { ...at(pos[0]), path: '', message: code === 'DUPLICATE_KEY' ? 'this key stands here twice' : message },
   }))
+  // A key that stands twice leaves a tree that can be read: the last one counts, and the other problems are seen as well.
+  const syntax = faults.filter(({ isTwice }) => !isTwice).map(({ problem }) => problem)
+  const twice = faults.filter(({ isTwice }) => isTwice).map(({ problem }) => problem)
   if (syntax.length === 0) syntax.push(...aliasProblems(tree, at), ...jsonProblems(file, text))
-  if (syntax.length > 0) return { kind: 'invalid', problems: syntax }
+  if (syntax.length > 0) return { kind: 'invalid', problems: [...syntax, ...twice] }
 
   const variables = new Map<unknown, readonly string[]>()
   const broken = new Set<unknown>()
-  const problems: ConfigProblem[] = []
+  const problems: ConfigProblem[] = [...twice]
   visit(tree, {
     Scalar(key, node, ancestors) {
       if (key === 'key' || typeof node.value !== 'string') return
@@ -110,7 +112,9 @@ function find(tree: Document.Parsed, path: Path, which: 'key' | 'value') {
     } else if (typeof segment !== 'number' && !isScalar(node)) {
       const name = String(segment)
       shown += shown === '' ? name : `.${name}`
-      const pair = isMap(node) ? node.items.find(({ key }) => isScalar(key) && String(key.value) === name) : undefined
+      const pair = isMap(node)
+        ? node.items.findLast(({ key }) => isScalar(key) && String(key.value) === name)
+        : undefined
       // A missing key is reported where it should stand: at the mapping's own key.
       if (pair === undefined) return { offset, node: null, shown }
       const key = pair.key as Node

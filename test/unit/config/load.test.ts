@@ -281,7 +281,7 @@ children: []
       '7:33 profile.n.format[1]: expected email, e164, timezone, language, locale, trim, lower; found a text of 4 characters (did you mean "lower"?)',
     ],
     ['  n: "${N}"', '7:6 profile.n: the environment variable N is not set'],
-    ['  $email: again', '7:3 Map keys must be unique'],
+    ['  $email: again', '7:3 this key stands here twice'],
     [
       'state: {url: "mysql://x"}',
       '7:14 state.url: expected a URL such as postgres://user:password@host:5432/database, found a text of 9 characters',
@@ -299,6 +299,13 @@ children: []
     ['log: {level: !secret info}', '7:14 Unresolved tag: !secret'],
   ])('%s', async (line, expected) => {
     expect(await problemsOfLines(line, '')).toEqual([`config.yaml:${expected}`])
+  })
+
+  it('a key that stands twice hides no other problem', async () => {
+    expect(await problemsOfLines('  $email: again\nlog: {level: loud}', '')).toEqual([
+      'config.yaml:7:3 this key stands here twice',
+      'config.yaml:8:14 log.level: expected debug, info, warn, error; found a text of 4 characters',
+    ])
   })
 
   it.each([
