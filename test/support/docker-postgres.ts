@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import type { SharedServer } from './shared-server.ts'
 
+const PORT = 5432
+
 /** Asks the engine's socket in at most half a second; a missing engine costs nothing. */
 export async function dockerAnswers(): Promise<boolean> {
   const host = process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock'
@@ -20,14 +22,19 @@ export async function dockerAnswers(): Promise<boolean> {
   }
 }
 
+/** Pulls the image when it is not there. Throws what the engine refuses: the pull, the container or its ports. */
 export async function startDockerPostgres(settings: Readonly<Record<string, string>>): Promise<SharedServer> {
-  const { PostgreSqlContainer } = await import('@testcontainers/postgresql')
-  const image = process.env.TEST_POSTGRES_IMAGE ?? 'postgres:18'
-  const container = await new PostgreSqlContainer(image)
+  const { GenericContainer, Wait } = await import('testcontainers')
+  const password = 'test'
+  const container = await new GenericContainer(process.env.TEST_POSTGRES_IMAGE ?? 'postgres:18')
+    .withEnvironment({ POSTGRES_PASSWORD: password })
+    .withExposedPorts(PORT)
     .withCommand(['postgres', ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])])
+    // The image's first server only sets the cluster up; the second is the one that stays.
+    .withWaitStrategy(Wait.forAll([Wait.forLogMessage(/ready to accept connections/, 2), Wait.forListeningPorts()]))
     .start()
   return {
-    url: container.getConnectionUri(),
+    url: `postgres://postgres:${password}@${container.getHost()}:${container.getMappedPort(PORT)}/postgres`,
     close: async () => {
       await container.stop()
     },
