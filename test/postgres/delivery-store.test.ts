@@ -2,8 +2,9 @@
 import { expect, test } from 'vitest'
 import { parseLsn } from '../../src/core/lsn.ts'
 import { DeliveryStore } from '../../src/state/delivery-store.ts'
+import { createCheckpoint } from '../../src/state/ownership.ts'
 import { createTestDatabase } from '../support/database.ts'
-import { makeState, seedCheckpoint, seedProfiles } from '../support/seeded-state.ts'
+import { makeState, seedProfiles } from '../support/seeded-state.ts'
 
 const OWNER = crypto.randomUUID()
 
@@ -11,7 +12,17 @@ test('a claim is given back by its token, and its target stays unclear', async (
   await using database = await createTestDatabase()
   await using state = await makeState(database)
   const store = new DeliveryStore(state)
-  await seedCheckpoint(database, parseLsn('0/100'))
+  const checkpoint = {
+    era: 1,
+    systemIdentifier: '1',
+    timeline: 1,
+    slot: database.slot,
+    tableOid: 1,
+    lsn: parseLsn('0/100'),
+    startXid: 1n,
+    mappingHash: 'h',
+  }
+  await createCheckpoint(state, checkpoint, { source: 'public.users', reason: 'first_start', rowsEstimated: null })
   await seedProfiles(database, [{ id: 'ann', due: true }])
   const claim = (token: string) => store.claim({ owner: OWNER, limit: 10, lane: 0, token })
   expect(await claim('first')).toHaveLength(1)
