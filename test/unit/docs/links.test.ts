@@ -74,3 +74,8 @@ test('every promise is in both pages, with tests that hold it', () => {
     expect(tests.match(/`test\/[^`]+\.test\.ts`/g)?.length ?? 0, `tests of P${number}`).toBeGreaterThan(0)
   }
 })
+
+test.each(['postgres', 'e2e'])('the map names every test of test/%s', (project) => {
+  const tests = readdirSync(new URL(`test/${project}`, ROOT)).filter((name) => name.endsWith('.test.ts'))
+  expect(tests.filter((name) => !MAP.includes(`\`test/${project}/${name}\``))).toEqual([])
+})
