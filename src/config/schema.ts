@@ -20,7 +20,7 @@ import {
 import { Secret } from './secret.ts'
 import { parseTableName } from './table-name.ts'
 
-/** Keys that DESIGN §9 promises and this version does not know yet: said so, instead of "unknown". */
+/** Keys that are to come and this version does not know yet: said so, instead of "unknown". */
 export const LATER_KEYS: ReadonlySet<string> = new Set([
   'children',
   'safety',
