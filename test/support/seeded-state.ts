@@ -83,8 +83,8 @@ export async function makeSlot(database: TestDatabase): Promise<Lsn> {
 export async function seedCheckpoint(database: TestDatabase, lsn: Lsn): Promise<void> {
   const { systemIdentifier, timeline } = await identifySystem(database.pool)
   await database.query(
-    `INSERT INTO suprsync.checkpoint (era, system_identifier, timeline, slot, lsn, start_xid, mapping_hash, epoch, advanced_at)
-     VALUES (1, $1, $2, $3, $4, '1', 'h', 5, now() - interval '90 seconds')`,
+    `INSERT INTO suprsync.checkpoint (era, system_identifier, timeline, slot, table_oid, lsn, start_xid, mapping_hash, epoch, advanced_at)
+     VALUES (1, $1, $2, $3, 1, $4, '1', 'h', 5, now() - interval '90 seconds')`,
     [systemIdentifier.toString(), timeline, database.slot, formatLsn(lsn)],
   )
 }
