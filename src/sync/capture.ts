@@ -3,7 +3,6 @@
 // last. One batch is stored while the next is gathered; both are bounded, and a full one makes the stream wait (P7).
 // Any error ends the stream at once: nothing is confirmed that is not persisted, and a stopping server does not wait for us.
 import { ChangeBatch, type ChangeVersion, fillUnchanged } from '../core/change-batch.ts'
-import { type IdleProgress, shouldPersist, walRelease } from '../core/checkpoint-policy.ts'
 import { SuprsyncError } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
@@ -14,6 +13,7 @@ import { RowCache } from '../core/row-cache.ts'
 import { widenXid } from '../core/snapshot.ts'
 import type { ChangeStream, Source } from '../core/source-port.ts'
 import type { RowEvent, StreamEvent } from '../core/stream-event.ts'
+import { type CaptureStart, CheckpointProgress } from './checkpoint-progress.ts'
 import type { RowMapper } from './row-mapper.ts'
 import type { StateWriter } from './state-writer.ts'
 
@@ -28,13 +28,6 @@ export interface CaptureOptions {
   readonly onStreaming: () => void
 }
 
-export interface CaptureStart {
-  /** The checkpoint: where to go on. */
-  readonly lsn: Lsn
-  /** Where the newest transaction commits of which slices were stored before a crash, beyond the checkpoint. */
-  readonly slicedLsn: Lsn | null
-}
-
 const MAX_ROWS = 2_000
 const MAX_BYTES = 4 << 20
 const CACHE_BYTES = 16 << 20
@@ -46,6 +39,7 @@ const XID_REFRESH_MS = 60_000
 export class Capture {
   readonly #options: CaptureOptions
   readonly #cache = new RowCache(CACHE_BYTES)
+  readonly #checkpoint: CheckpointProgress
   #stream: ChangeStream | null = null
   #stopping: AbortSignal | null = null
   #batch = new ChangeBatch()
@@ -57,27 +51,20 @@ export class Capture {
   #transaction: ChangeVersion | null = null
   /** Everything before it was received whole. */
   #received: Lsn
-  #persisted: Lsn
-  #persistedAt = Number.NEGATIVE_INFINITY
-  /** When a write last passed a WAL segment, until the server has let go of it. */
-  #segmentPassedAt: number | null = null
   #asked: Lsn | null = null
-  /** Where transactions commit of which slices are stored beyond the persisted LSN: their end must move the checkpoint. */
-  #sliced: readonly Lsn[] = []
   #nearXid = 0n
   #nearXidAt = Number.NEGATIVE_INFINITY
 
-  constructor(options: CaptureOptions, { lsn, slicedLsn }: CaptureStart) {
+  constructor(options: CaptureOptions, start: CaptureStart) {
     this.#options = options
-    this.#received = lsn
-    this.#persisted = lsn
-    if (slicedLsn !== null) this.#sliced = [slicedLsn]
+    this.#received = start.lsn
+    this.#checkpoint = new CheckpointProgress(start)
   }
 
   /** Runs until the signal aborts (then everything received whole is stored) or something fails, which it throws. */
   async run(signal: AbortSignal): Promise<void> {
     this.#stopping = signal
-    await using stream = await this.#options.source.openStream(this.#persisted, signal)
+    await using stream = await this.#options.source.openStream(this.#checkpoint.persisted, signal)
     this.#stream = stream
     const stop = () => stream.destroy(new SuprsyncError('aborted', 'Capture was stopped.'))
     signal.addEventListener('abort', stop)
@@ -175,7 +162,7 @@ export class Capture {
     await this.#stored()
     metrics.capturedChanges('truncate', 1)
     this.#cache.clear()
-    this.#sliced = [...this.#sliced, version.commitLsn]
+    this.#checkpoint.storedSlice(version.commitLsn)
     await writer.storeTruncate(
       { xid: version.xid, lsn: version.commitLsn, committedAt: version.committedAt },
       this.#stopping,
@@ -211,7 +198,7 @@ export class Capture {
   }
 
   #hasWork(): boolean {
-    return this.#batch.rowCount > 0 || this.#asked !== null || shouldPersist(this.#progress(this.#received, false))
+    return this.#batch.rowCount > 0 || this.#asked !== null || this.#checkpoint.isDue(this.#received, false)
   }
 
   /** Begins to store the batch as soon as the one before it is stored. */
@@ -256,40 +243,24 @@ export class Capture {
     const asked = this.#asked
     this.#asked = null
     const rows = await mapper.streamed(batch.rows(), source, signal)
-    const lsn = received > this.#persisted ? received : null
+    const lsn = received > this.#checkpoint.persisted ? received : null
     const written = await writer.storeStreamed(rows, lsn)
-    if (written && within) this.#sliced = [...this.#sliced, within.commitLsn]
+    if (written && within) this.#checkpoint.storedSlice(within.commitLsn)
     let persisted = written && lsn !== null
     for (const { key, row } of batch.rows()) {
       const newer = this.#batch.latest(source.table.oid, key) !== undefined
       if (row && !newer && isComplete(row)) this.#cache.set(key, row)
     }
-    if (!persisted && shouldPersist(this.#progress(received, asked !== null))) {
+    if (!persisted && this.#checkpoint.isDue(received, asked !== null)) {
       await writer.advance(received)
       persisted = true
     }
     if (persisted) {
       failPoints.hit('before_confirm')
-      const nowMs = performance.now()
-      const release = walRelease(this.#progress(received, false))
-      if (release !== 'waited for') this.#segmentPassedAt = release === 'begins' ? nowMs : null
-      this.#persisted = received
-      this.#persistedAt = nowMs
-      this.#sliced = this.#sliced.filter((commitLsn) => commitLsn >= received)
+      this.#checkpoint.moved(received)
       metrics.lastCommitLsn(received)
     }
-    if (persisted || asked !== null) this.#stream?.confirm(this.#persisted)
-  }
-
-  #progress(settled: Lsn, replyRequested: boolean): IdleProgress {
-    return {
-      settled,
-      persisted: this.#persisted,
-      replyRequested,
-      endsSlices: this.#sliced.some((commitLsn) => commitLsn < settled),
-      sinceLastWriteMs: performance.now() - this.#persistedAt,
-      sinceSegmentMs: this.#segmentPassedAt === null ? null : performance.now() - this.#segmentPassedAt,
-    }
+    if (persisted || asked !== null) this.#stream?.confirm(this.#checkpoint.persisted)
   }
 
   /** After a stop: what was received whole is stored, the tail of an unfinished transaction is received again next time. */
