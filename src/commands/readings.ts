@@ -10,7 +10,7 @@ import { readSlotReport } from '../postgres/slot-report.ts'
 import { readBounded } from '../state/bounded-read.ts'
 import { countFailed, countPending } from '../state/counts.ts'
 import type { StateDatabase } from '../state/database.ts'
-import { readCheckpointReport } from '../state/report.ts'
+import { readCheckpoint } from '../state/ownership.ts'
 
 export interface ReadingsOptions {
   readonly state: StateDatabase
@@ -40,7 +40,7 @@ export function collectReadings({ state, source, slot, log }: ReadingsOptions): 
   const askSlot = ask(() => readSlotReport(source, slot))
   // One after the other: a scrape takes one connection from the writers.
   const askState = ask(async () => ({
-    checkpoint: await readBounded(state, STATEMENT_TIMEOUT_MS, readCheckpointReport),
+    checkpoint: await readBounded(state, STATEMENT_TIMEOUT_MS, readCheckpoint),
     failed: await readBounded(state, STATEMENT_TIMEOUT_MS, (db) => countFailed(db, COUNT_LIMIT)),
     pending: await readBounded(state, STATEMENT_TIMEOUT_MS, (db) => countPending(db, COUNT_LIMIT)),
   }))

@@ -11,7 +11,8 @@ import { readSourceReport } from '../postgres/slot-report.ts'
 import { readBounded } from '../state/bounded-read.ts'
 import { countFailed, countLeftOut, countPending, countUsers } from '../state/counts.ts'
 import { openStateDatabase, type StateDatabase } from '../state/database.ts'
-import { findState, readBackfillReport, readCheckpointReport, readLockHolder } from '../state/report.ts'
+import { readCheckpoint } from '../state/ownership.ts'
+import { findState, readBackfillReport, readLockHolder } from '../state/report.ts'
 import { checkApi } from './preflight.ts'
 
 const CONNECT_TIMEOUT_MS = 5_000
@@ -79,7 +80,7 @@ async function readState({ state }: Config): Promise<StateReading> {
 
 async function readStateReport(db: StateDatabase, schema: string): Promise<StateReading> {
   const basics = await readBounded(db, READ_TIMEOUT_MS, async (it) => ({
-    checkpoint: await readCheckpointReport(it),
+    checkpoint: await readCheckpoint(it),
     owner: await readLockHolder(it, schema),
     backfill: await readBackfillReport(it),
   }))

@@ -1,25 +1,21 @@
 // Who may write. Owns the checkpoint row: its first creation, the take-over that bumps the epoch, and what `status` reads
 // of it.
-import { sql } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import { SuprsyncError } from '../core/error.ts'
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts'
+import type { KnownCheckpoint } from '../core/start-decision.ts'
+import type { ReportedCheckpoint } from '../core/status-report.ts'
 import { CaptureStore } from './capture-store.ts'
-import type { StateDatabase } from './database.ts'
+import type { Schema, StateDatabase } from './database.ts'
 
-export interface Checkpoint {
+export interface NewCheckpoint extends KnownCheckpoint {
   readonly era: number
-  readonly systemIdentifier: string
-  readonly timeline: number
-  readonly slot: string
-  readonly tableOid: number
-  readonly lsn: Lsn
   /** Pages count only once their snapshot's xmin is beyond it. */
   readonly startXid: bigint
   readonly mappingHash: string
-  readonly epoch: string
 }
 
-export async function readCheckpoint(db: StateDatabase): Promise<Checkpoint | null> {
+export async function readCheckpoint(db: Kysely<Schema>): Promise<ReportedCheckpoint | null> {
   const { rows } = await sql<{
     era: number
     system_identifier: string
@@ -27,12 +23,13 @@ export async function readCheckpoint(db: StateDatabase): Promise<Checkpoint | nu
     slot: string
     table_oid: number
     lsn: string
-    start_xid: string
-    mapping_hash: string
     epoch: string
-  }>`select era, system_identifier, timeline, slot, table_oid::int8::float8 as table_oid, lsn::text, start_xid::text, mapping_hash, epoch::text from checkpoint`.execute(
-    db,
-  )
+    advanced_ms: number
+    since_ms: number
+  }>`select era, system_identifier, timeline, slot, table_oid::int8::float8 as table_oid, lsn::text, epoch::text,
+      extract(epoch from advanced_at)::float8 * 1000 as advanced_ms,
+      extract(epoch from clock_timestamp() - advanced_at)::float8 * 1000 as since_ms
+    from checkpoint`.execute(db)
   const row = rows[0]
   if (!row) return null
   return {
@@ -42,16 +39,16 @@ export async function readCheckpoint(db: StateDatabase): Promise<Checkpoint | nu
     slot: row.slot,
     tableOid: row.table_oid,
     lsn: parseLsn(row.lsn),
-    startXid: BigInt(row.start_xid),
-    mappingHash: row.mapping_hash,
     epoch: row.epoch,
+    advancedAt: row.advanced_ms,
+    sinceAdvancedMs: Math.max(0, row.since_ms),
   }
 }
 
 /** The first checkpoint of an era, together with the backfill that it owes. */
 export async function createCheckpoint(
   db: StateDatabase,
-  checkpoint: Omit<Checkpoint, 'epoch'>,
+  checkpoint: NewCheckpoint,
   backfill: { readonly source: string; readonly reason: string; readonly rowsEstimated: number | null },
 ): Promise<void> {
   await db.transaction().execute(async (transaction) => {

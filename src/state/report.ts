@@ -1,8 +1,7 @@
-// What `status` and the metrics read of the state: whether it is there, the checkpoint, who holds the locks, the backfill.
+// What `status` and the metrics read of the state: whether it is there, who holds the locks, the backfill.
 // Read-only, a row each. What has to be counted is in counts.ts.
 import { type Kysely, sql } from 'kysely'
-import { parseLsn } from '../core/lsn.ts'
-import type { LockHolder, ReportedBackfill, ReportedCheckpoint } from '../core/status-report.ts'
+import type { LockHolder, ReportedBackfill } from '../core/status-report.ts'
 import type { Schema } from './database.ts'
 import { lockName } from './lock-session.ts'
 
@@ -15,36 +14,6 @@ export async function findState(db: Kysely<Schema>, schema: string): Promise<'mi
   const row = rows[0]
   if (!row?.made) return 'missing'
   return row.usable ? 'there' : 'denied'
-}
-
-export async function readCheckpointReport(db: Kysely<Schema>): Promise<ReportedCheckpoint | null> {
-  const { rows } = await sql<{
-    era: number
-    system_identifier: string
-    timeline: number
-    slot: string
-    table_oid: number
-    lsn: string
-    epoch: string
-    advanced_ms: number
-    since_ms: number
-  }>`select era, system_identifier, timeline, slot, table_oid::int8::float8 as table_oid, lsn::text, epoch::text,
-      extract(epoch from advanced_at)::float8 * 1000 as advanced_ms,
-      extract(epoch from clock_timestamp() - advanced_at)::float8 * 1000 as since_ms
-    from checkpoint`.execute(db)
-  const row = rows[0]
-  if (!row) return null
-  return {
-    era: row.era,
-    systemIdentifier: row.system_identifier,
-    timeline: row.timeline,
-    slot: row.slot,
-    tableOid: row.table_oid,
-    lsn: parseLsn(row.lsn),
-    epoch: row.epoch,
-    advancedAt: row.advanced_ms,
-    sinceAdvancedMs: Math.max(0, row.since_ms),
-  }
 }
 
 /** The session that holds the lock of capture, which nobody has without those of the buckets. */

@@ -7,8 +7,7 @@ import { parseLsn } from '../../src/core/lsn.ts'
 import { readBounded } from '../../src/state/bounded-read.ts'
 import { countFailed, countLeftOut, countPending, countUsers } from '../../src/state/counts.ts'
 import type { Schema } from '../../src/state/database.ts'
-import { takeOver } from '../../src/state/ownership.ts'
-import { readCheckpointReport } from '../../src/state/report.ts'
+import { readCheckpoint, takeOver } from '../../src/state/ownership.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { makeSlot, makeState, seedAll, seedCheckpoint } from '../support/seeded-state.ts'
 import { until } from '../support/wait.ts'
@@ -95,7 +94,7 @@ test('the checkpoint has moved when its position has, not when something else wa
   try {
     await seedCheckpoint(database, parseLsn('0/1000'))
     const { state, lsn } = await takeOver(db)
-    const sinceMs = async () => (await readCheckpointReport(db))?.sinceAdvancedMs ?? Number.NaN
+    const sinceMs = async () => (await readCheckpoint(db))?.sinceAdvancedMs ?? Number.NaN
     const nothing = { rows: [], seen: null, profiles: [], marks: [], lane: 1 as const, truncate: null, backfill: null }
     await state.commit('t', { ...nothing, lsn: null }, () => undefined)
     await state.advance(lsn)
