@@ -79,6 +79,8 @@ CREATE TABLE profile (
   -- NULL: the user must not exist.
   desired       jsonb,
   desired_hash  text COLLATE "C",
+  -- For the index of what tidying may remove; `desired` itself must stand in none, or no edit would be a HOT update.
+  gone          boolean NOT NULL GENERATED ALWAYS AS (desired IS NULL) STORED,
   synced        jsonb,
   synced_hash   text COLLATE "C",
   -- [{"token": …, "target": profile or null, "unclear": bool}]: appended before a request leaves, emptied by a clear answer.
@@ -102,7 +104,7 @@ CREATE TABLE profile (
 CREATE INDEX profile_due ON profile (lane, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX profile_failed ON profile ((failure ->> 'code'), distinct_id) WHERE failure IS NOT NULL AND due_at IS NULL;
 CREATE INDEX profile_retrying ON profile ((failure ->> 'code')) WHERE failure IS NOT NULL AND due_at IS NOT NULL;
-CREATE INDEX profile_gone ON profile (distinct_id) WHERE desired IS NULL;
+CREATE INDEX profile_gone ON profile (distinct_id) WHERE gone AND synced IS NULL;
 
 -- Backfill runs; the newest unfinished one is resumed.
 CREATE TABLE backfill (

@@ -81,7 +81,10 @@ function later(a: Lsn, b: Lsn): Lsn {
   return b
 }
 
-export function liveRows(writes: readonly RowWrite[], stored: ReadonlyMap<string, StoredRow>): readonly LiveRow[] {
+export function liveRows(
+  writes: readonly RowWrite[],
+  stored: ReadonlyMap<string, StoredRow | null>,
+): readonly LiveRow[] {
   return writes.flatMap(({ key, content }) =>
     content.part === null || content.distinctId === null
       ? []

@@ -1,7 +1,7 @@
 // What capture and backfill read and write: source rows, desired profiles, the checkpoint. Every write happens in one
 // transaction that begins with the fence, the UPDATE of `checkpoint` for our own epoch: after a take-over by another
 // process nothing of ours is committed (DESIGN §5.5). Batched: one statement for any number of rows.
-import { type Kysely, sql } from 'kysely'
+import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { BackfillProgress, CaptureState, ProfileWrite, RowWrite, StateCommit } from '../core/capture-port.ts'
 import { SuprsyncError } from '../core/error.ts'
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts'
@@ -113,9 +113,11 @@ export class CaptureStore implements CaptureState {
   async commit(source: string, write: StateCommit, beforeCommit: () => void): Promise<void> {
     await this.#db.transaction().execute(async (transaction) => {
       await this.#fence(transaction, write.lsn)
-      if (write.rows.length > 0) await writeRows(transaction, source, this.era, write.rows)
+      const rows = writeRows(transaction, source, this.era, write.rows)
+      const profiles = profilesStatement(write.profiles, write.lane) // made while PostgreSQL writes the rows
+      await rows
       if (write.seen) await writeSeen(transaction, source, write.seen)
-      if (write.profiles.length > 0) await writeProfiles(transaction, write.profiles, write.lane)
+      if (write.profiles.length > 0) await profiles.execute(transaction)
       if (write.marks.length > 0) await writeMarks(transaction, source, write.marks)
       if (write.truncate) await this.#writeTruncate(transaction, source, write.truncate)
       if (write.backfill) await writeBackfill(transaction, write.backfill)
@@ -173,6 +175,7 @@ function reasonsText(reasons: readonly Reason[]): string | null {
 }
 
 async function writeRows(db: Kysely<Schema>, source: string, era: number, rows: readonly RowWrite[]): Promise<void> {
+  if (rows.length === 0) return
   await sql`
     insert into source_row as r (source, key, distinct_id, part, part_hash, row_hash, reasons, era, change_xid, change_lsn, read_snapshot, gone_at)
     select ${source}, i.key, i.distinct_id, i.part, i.part_hash, i.row_hash, i.reasons, ${era}, i.change_xid, i.change_lsn, i.read_snapshot,
@@ -222,8 +225,8 @@ async function writeBackfill(db: Kysely<Schema>, progress: BackfillProgress): Pr
 // In the order of the ids, as everything that locks several profiles: capture and a sender that records never deadlock.
 // A user is due as soon as what it should be differs from what SuprSend accepted, or an outcome is open; one whose
 // `desired` is as before keeps its backoff or failure, a newer edit of one that was set aside is tried again.
-async function writeProfiles(db: Kysely<Schema>, profiles: readonly ProfileWrite[], lane: 0 | 1): Promise<void> {
-  await sql`
+function profilesStatement(profiles: readonly ProfileWrite[], lane: 0 | 1): RawBuilder<unknown> {
+  return sql`
     insert into profile as p (distinct_id, bucket, desired, desired_hash, reasons, lane, changed_at, pending_since, due_at, change_lsn)
     select i.distinct_id, (hashtextextended(i.distinct_id, 0) & 63)::smallint, i.desired, i.desired_hash, i.reasons, ${lane},
       to_timestamp(i.last_ms / 1000), case when i.desired is not null then to_timestamp(i.first_ms / 1000) end,
@@ -257,7 +260,5 @@ async function writeProfiles(db: Kysely<Schema>, profiles: readonly ProfileWrite
         when p.due_at is null then null
         when excluded.desired_hash is not distinct from p.synced_hash and p.sending = '[]' then null
         else p.failure end
-    where p.desired_hash is distinct from excluded.desired_hash or p.reasons is distinct from excluded.reasons`.execute(
-    db,
-  )
+    where p.desired_hash is distinct from excluded.desired_hash or p.reasons is distinct from excluded.reasons`
 }

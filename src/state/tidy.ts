@@ -9,14 +9,14 @@ const BITE = 5_000
 /** @param source where the rows come from: its snapshot tells which transactions are over. */
 export async function tidy(db: StateDatabase, source: Pick<pg.Pool, 'query'>): Promise<void> {
   const gone = await sql<{ found: boolean }>`
-    select exists (select from source_row where gone_at is not null) or exists (select from profile where desired is null) as found`.execute(
+    select exists (select from source_row where gone_at is not null) or exists (select from profile where gone and synced is null) as found`.execute(
     db,
   )
   if (!gone.rows[0]?.found) return
   await sql`
     delete from profile where distinct_id in (
       select distinct_id from profile
-      where desired is null and synced is null and sending = '[]' and due_at is null and failure is null
+      where gone and synced is null and sending = '[]' and due_at is null and failure is null
       order by distinct_id limit ${BITE} for update skip locked)`.execute(db)
   const { rows } = await source.query<{ xmin: string }>('select pg_snapshot_xmin(pg_current_snapshot())::text as xmin')
   const xmin = rows[0]?.xmin

@@ -1,7 +1,9 @@
 // Follows the stream: groups row changes by transaction, stores them together with the checkpoint, and only then confirms
 // (P1). A small transaction shares its commit with others, a huge one is stored in slices, the checkpoint moving with its
-// last. One batch is stored while the next is gathered; both are bounded, and a full one makes the stream wait (P7).
+// last. One batch is committed while the next is read ahead and a third is gathered; all are bounded, and a full one makes
+// the stream wait (P7).
 // Any error ends the stream at once: nothing is confirmed that is not persisted, and a stopping server does not wait for us.
+import { setImmediate } from 'node:timers/promises'
 import { ChangeBatch, type ChangeVersion, fillUnchanged } from '../core/change-batch.ts'
 import { SuprsyncError } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
@@ -15,7 +17,7 @@ import type { ChangeStream, Source } from '../core/source-port.ts'
 import type { RowEvent, StreamEvent } from '../core/stream-event.ts'
 import { type CaptureStart, CheckpointProgress } from './checkpoint-progress.ts'
 import type { RowMapper } from './row-mapper.ts'
-import type { StateWriter } from './state-writer.ts'
+import type { ReadAhead, StateWriter } from './state-writer.ts'
 
 export interface CaptureOptions {
   readonly source: Source
@@ -28,8 +30,26 @@ export interface CaptureOptions {
   readonly onStreaming: () => void
 }
 
-const MAX_ROWS = 2_000
-const MAX_BYTES = 4 << 20
+interface Storing {
+  readonly batch: ChangeBatch
+  readonly done: Promise<void>
+}
+
+interface BatchPart {
+  readonly batch: ChangeBatch
+  /** Everything before it is in this batch or an earlier one, whole. */
+  readonly received: Lsn
+  /** The transaction of which the batch holds the beginning or a middle part. */
+  readonly within: ChangeVersion | null
+  /** The server asked for a confirmation. */
+  readonly asked: Lsn | null
+}
+
+const MAX_ROWS = 1_000
+/** One is committed while the next is read ahead: PostgreSQL and this process work at the same time. */
+const MAX_STORING = 2
+const PAUSE_EVERY_EVENTS = 200
+const MAX_BYTES = 2 << 20
 const CACHE_BYTES = 16 << 20
 /** At most a hundred commits a second on the state database, which is the application's by default (P5). */
 const LEAST_COMMIT_INTERVAL_MS = 10
@@ -43,7 +63,8 @@ export class Capture {
   #stream: ChangeStream | null = null
   #stopping: AbortSignal | null = null
   #batch = new ChangeBatch()
-  #storing: { readonly batch: ChangeBatch; readonly done: Promise<void> } | null = null
+  /** In their order: the first is being committed, the second may be read ahead. */
+  #storing: readonly Storing[] = []
   #timer: NodeJS.Timeout | null = null
   #gatheringSince: number | null = null
   #lastStoreAt = Number.NEGATIVE_INFINITY
@@ -78,7 +99,14 @@ export class Capture {
         const events = await stream.take()
         this.#options.failPoints.hit('after_decode')
         if (performance.now() - this.#nearXidAt > XID_REFRESH_MS) await this.#refreshXid()
-        for (const event of events) await this.#apply(event, failed.signal)
+        let untilPause = PAUSE_EVERY_EVENTS
+        for (const event of events) {
+          await this.#apply(event, failed.signal)
+          untilPause -= 1
+          if (untilPause > 0) continue
+          untilPause = PAUSE_EVERY_EVENTS
+          await setImmediate() // what is being stored goes on between two statements
+        }
         this.#schedule(failed.signal)
       }
     } catch (error) {
@@ -89,7 +117,7 @@ export class Capture {
       signal.removeEventListener('abort', stop)
       this.#callOff()
       failed.abort()
-      await this.#storing?.done.catch(() => undefined) // its error is the one being thrown
+      await Promise.allSettled(this.#storing.map(({ done }) => done)) // their error is the one being thrown
     }
   }
 
@@ -142,7 +170,7 @@ export class Capture {
     const earlier = this.#batch.latest(table.oid, key)
     if (earlier === undefined) {
       // A row is in at most one of the two: it leaves the cache when it enters a batch.
-      const cached = this.#cache.get(key) ?? this.#storing?.batch.latest(table.oid, key)
+      const cached = this.#cache.get(key) ?? this.#beingStored(key)
       if (row && cached) {
         const filled = fillUnchanged(row, cached)
         if (this.#cache.holds(key, filled)) return this.#options.metrics.skippedChanges('unmapped_noop', 1)
@@ -180,7 +208,7 @@ export class Capture {
    */
   #schedule(signal: AbortSignal): void {
     this.#callOff()
-    if (this.#storing || signal.aborted || !this.#hasWork()) return
+    if (this.#storing.length > 0 || signal.aborted || !this.#hasWork()) return
     const nowMs = performance.now()
     this.#gatheringSince ??= nowMs
     const wholeMs = this.#transaction ? this.#gatheringSince + WHOLE_TRANSACTION_MS - nowMs : 0
@@ -188,7 +216,7 @@ export class Capture {
     if (waitMs <= 0) return this.#begin(signal)
     this.#timer = setTimeout(() => {
       this.#timer = null
-      if (!this.#storing) this.#begin(signal)
+      if (this.#storing.length === 0) this.#begin(signal)
     }, waitMs)
   }
 
@@ -201,15 +229,23 @@ export class Capture {
     return this.#batch.rowCount > 0 || this.#asked !== null || this.#checkpoint.isDue(this.#received, false)
   }
 
-  /** Begins to store the batch as soon as the one before it is stored. */
+  /** Begins to store the batch as soon as there is room for it. */
   async #store(signal: AbortSignal): Promise<void> {
-    await this.#stored()
+    while (this.#storing.length >= MAX_STORING) await this.#storing[0]?.done
     this.#begin(signal)
   }
 
   /** Until nothing is being stored; throws what failed. */
   async #stored(): Promise<void> {
-    while (this.#storing) await this.#storing.done
+    while (this.#storing.length > 0) await this.#storing[0]?.done
+  }
+
+  /** The row's newest state among the batches that are being stored, as `ChangeBatch.latest`. */
+  #beingStored(key: string): RawRow | null | undefined {
+    const { table } = this.#options.source
+    return this.#storing
+      .findLast(({ batch }) => batch.latest(table.oid, key) !== undefined)
+      ?.batch.latest(table.oid, key)
   }
 
   /** A failure ends the stream, whose `take` then throws it in `run`. */
@@ -219,9 +255,12 @@ export class Capture {
     this.#callOff()
     this.#gatheringSince = null
     this.#lastStoreAt = performance.now()
-    const done = this.#storeBatch(batch, { received: this.#received, within: this.#transaction }, signal).then(
+    const asked = this.#asked
+    this.#asked = null
+    const part: BatchPart = { batch, received: this.#received, within: this.#transaction, asked }
+    const done = this.#storeInOrder(part, this.#storing.at(-1)?.done, this.#readAhead(batch, signal)).then(
       () => {
-        this.#storing = null
+        this.#storing = this.#storing.slice(1)
         this.#schedule(signal)
       },
       (error: unknown) => {
@@ -230,25 +269,30 @@ export class Capture {
       },
     )
     done.catch(() => undefined) // heard through the stream that it destroyed
-    this.#storing = { batch, done }
+    this.#storing = [...this.#storing, { batch, done }]
   }
 
-  /** `within`: the transaction of which the batch holds the beginning or a middle part. */
-  async #storeBatch(
-    batch: ChangeBatch,
-    { received, within }: { readonly received: Lsn; readonly within: ChangeVersion | null },
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { source, mapper, writer, metrics, failPoints } = this.#options
-    const asked = this.#asked
-    this.#asked = null
-    const rows = await mapper.streamed(batch.rows(), source, signal)
+  async #storeInOrder(part: BatchPart, before: Promise<void> | undefined, ahead: Promise<ReadAhead>): Promise<void> {
+    const [earlier, read] = await Promise.allSettled([before, ahead])
+    if (earlier.status === 'rejected') throw earlier.reason
+    if (read.status === 'rejected') throw read.reason
+    await this.#storeBatch(part, read.value)
+  }
+
+  async #readAhead(batch: ChangeBatch, signal: AbortSignal): Promise<ReadAhead> {
+    const { source, mapper, writer } = this.#options
+    return await writer.readAhead(await mapper.streamed(batch.rows(), source, signal))
+  }
+
+  async #storeBatch({ batch, received, within, asked }: BatchPart, ahead: ReadAhead): Promise<void> {
+    const { source, writer, metrics, failPoints } = this.#options
     const lsn = received > this.#checkpoint.persisted ? received : null
-    const written = await writer.storeStreamed(rows, lsn)
+    const written = await writer.storeStreamed(ahead, lsn)
     if (written && within) this.#checkpoint.storedSlice(within.commitLsn)
     let persisted = written && lsn !== null
+    const later = [...this.#storing.slice(1).map((storing) => storing.batch), this.#batch]
     for (const { key, row } of batch.rows()) {
-      const newer = this.#batch.latest(source.table.oid, key) !== undefined
+      const newer = later.some((other) => other.latest(source.table.oid, key) !== undefined)
       if (row && !newer && isComplete(row)) this.#cache.set(key, row)
     }
     if (!persisted && this.#checkpoint.isDue(received, asked !== null)) {
@@ -266,8 +310,9 @@ export class Capture {
   /** After a stop: what was received whole is stored, the tail of an unfinished transaction is received again next time. */
   async #drain(signal: AbortSignal): Promise<void> {
     await this.#stored()
-    if (this.#transaction === null && this.#batch.rowCount > 0)
-      await this.#storeBatch(this.#batch, { received: this.#received, within: null }, signal)
+    if (this.#transaction !== null || this.#batch.rowCount === 0) return
+    this.#begin(signal)
+    await this.#stored()
   }
 
   async #refreshXid(): Promise<void> {

@@ -1,6 +1,8 @@
 // The one road into state for both capture and backfill: reads what is stored, lets core judge who is newer, merges the
 // users that are touched, and commits everything in one transaction. One write at a time, so that what was read is still
-// so when it is written; another process is kept out by the fence in the commit.
+// so when it is written: what was read ahead, while another batch was being committed, is read again where that batch wrote.
+// Another process is kept out by the fence in the commit.
+import { setImmediate } from 'node:timers/promises'
 import type { BackfillProgress, CaptureState, RowWrite, StateCommit } from '../core/capture-port.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import { type Lsn, NO_LSN } from '../core/lsn.ts'
@@ -14,6 +16,7 @@ import {
   judgeStreamed,
   needsVersion,
   type PagedRow,
+  type RowContent,
   type StoredRow,
   type StreamedRow,
   type StreamVerdict,
@@ -32,6 +35,16 @@ export interface StateWriterOptions {
   readonly onPending: () => void
 }
 
+/** What was read and mapped for a batch before its turn came. */
+export interface ReadAhead {
+  readonly rows: readonly StreamedRow[]
+  /** The rows that differ from what is stored; null: unknown to state. */
+  readonly stored: Map<string, StoredRow | null>
+  readonly contents: Map<string, RowContent>
+  /** Rows that were being written when this was read, or since: they are read again. */
+  readonly stale: Set<string>
+}
+
 const NOTHING: Omit<StateCommit, 'lane'> = {
   rows: [],
   seen: null,
@@ -42,50 +55,66 @@ const NOTHING: Omit<StateCommit, 'lane'> = {
   backfill: null,
 }
 const TRUNCATE_SLICE = 2_000
+const PAUSE_EVERY_ROWS = 50
 
 export class StateWriter {
   readonly #options: StateWriterOptions
   #paging: boolean
   #turn: Promise<unknown> = Promise.resolve()
+  readonly #ahead = new Set<ReadAhead>()
+  /** The keys of the commit that is under way. */
+  #writing: readonly string[] = []
 
   constructor(options: StateWriterOptions) {
     this.#options = options
     this.#paging = options.paging
   }
 
+  /** Reads and maps what storing these rows will need. Needs no turn: it may go on while an earlier batch is committed. */
+  async readAhead(rows: readonly StreamedRow[]): Promise<ReadAhead> {
+    const ahead: ReadAhead = { rows, stored: new Map(), contents: new Map(), stale: new Set(this.#writing) }
+    this.#ahead.add(ahead)
+    try {
+      await this.#read(ahead, rows)
+      return ahead
+    } catch (error) {
+      this.#ahead.delete(ahead)
+      throw error
+    }
+  }
+
   /** @returns false when nothing needed to be written: then the checkpoint has not moved either. */
-  storeStreamed(rows: readonly StreamedRow[], lsn: Lsn | null): Promise<boolean> {
+  storeStreamed(ahead: ReadAhead, lsn: Lsn | null): Promise<boolean> {
     return this.#inTurn(async () => {
-      const { state, source, mapper, metrics } = this.#options
-      if (rows.length === 0) return false
-      const surroundings = { era: state.era, paging: this.#paging }
-      const changed = await state.readChangedRows(
-        source,
-        rows.map((row) => ({ key: row.key, rowHash: needsVersion(row, this.#paging) ? null : row.rowHash })),
-      )
-      const skipped: Record<Exclude<StreamVerdict, 'write'>, number> = {
-        noop: rows.length - changed.size,
-        replay: 0,
-        older: 0,
+      this.#ahead.delete(ahead)
+      const { rows, stale } = ahead
+      if (stale.size > 0) {
+        for (const key of stale) ahead.stored.delete(key)
+        await this.#read(
+          ahead,
+          rows.filter(({ key }) => stale.has(key)),
+        )
       }
-      const stored = new Map<string, StoredRow>()
+      const { state, metrics } = this.#options
+      const surroundings = { era: state.era, paging: this.#paging }
+      const skipped: Record<Exclude<StreamVerdict, 'write'>, number> = { noop: 0, replay: 0, older: 0 }
       const touched = new TouchedUsers()
       const writes: RowWrite[] = []
       for (const unmapped of rows) {
-        const known = changed.get(unmapped.key)
-        if (known === undefined) continue
-        if (known) stored.set(unmapped.key, known)
-        const row = {
-          ...unmapped,
-          content: unmapped.content ?? (unmapped.row === null ? ABSENT : mapper.content(unmapped.row)),
+        const content = ahead.contents.get(unmapped.key)
+        const known = ahead.stored.get(unmapped.key)
+        if (known === undefined || content === undefined) {
+          skipped.noop += 1
+          continue
         }
+        const row = { ...unmapped, content }
         const verdict = judgeStreamed(known ?? undefined, row, surroundings)
         if (verdict !== 'write') {
           skipped[verdict] += 1
           continue
         }
         writes.push(streamedWrite(row, known ?? undefined, state.era))
-        touched.add(known ?? undefined, row.content, {
+        touched.add(known ?? undefined, content, {
           changeLsn: row.commitLsn,
           firstChangedAt: row.firstCommittedAt,
           lastChangedAt: row.lastCommittedAt,
@@ -95,9 +124,30 @@ export class StateWriter {
       if (skipped.replay > 0) metrics.skippedChanges('replay', skipped.replay)
       if (skipped.older > 0) metrics.skippedChanges('older', skipped.older)
       if (writes.length === 0) return false
-      await this.#commit(writes, stored, touched, { ...NOTHING, lane: 0, lsn })
+      await this.#commit(writes, ahead.stored, touched, { ...NOTHING, lane: 0, lsn })
       return true
     })
+  }
+
+  async #read(ahead: ReadAhead, rows: readonly StreamedRow[]): Promise<void> {
+    if (rows.length === 0) return
+    const { state, source, mapper } = this.#options
+    const changed = await state.readChangedRows(
+      source,
+      rows.map((row) => ({ key: row.key, rowHash: needsVersion(row, this.#paging) ? null : row.rowHash })),
+    )
+    let untilPause = PAUSE_EVERY_ROWS
+    for (const { key, row, content } of rows) {
+      const known = changed.get(key)
+      if (known === undefined) continue
+      ahead.stored.set(key, known)
+      if (ahead.contents.has(key)) continue
+      ahead.contents.set(key, content ?? (row === null ? ABSENT : mapper.content(row)))
+      untilPause -= 1
+      if (untilPause > 0) continue
+      untilPause = PAUSE_EVERY_ROWS
+      await setImmediate() // PostgreSQL has answered the commit beside us
+    }
   }
 
   storePage(rows: readonly PagedRow[], snapshot: Snapshot, backfill: BackfillProgress): Promise<void> {
@@ -170,7 +220,7 @@ export class StateWriter {
 
   async #commit(
     rows: readonly RowWrite[],
-    stored: ReadonlyMap<string, StoredRow>,
+    stored: ReadonlyMap<string, StoredRow | null>,
     touched: TouchedUsers,
     base: StateCommit,
   ): Promise<void> {
@@ -181,20 +231,24 @@ export class StateWriter {
     const shared = mapper.idIsKey ? ids.filter((id) => !written.has(id)) : ids
     const others = shared.length === 0 ? [] : await state.readLiveRows(source, shared, keys)
     const { profiles, marks } = mergeUsers(ids, [...liveRows(rows, stored), ...others])
+    const write = {
+      ...base,
+      rows,
+      marks,
+      profiles: profiles.map((profile) => ({ ...profile, ...touched.of(profile.distinctId) })),
+    }
+    this.#outdate([...keys, ...(base.seen?.keys ?? []), ...marks.map(({ key }) => key)])
     const startedAt = performance.now()
-    await state.commit(
-      source,
-      {
-        ...base,
-        rows,
-        marks,
-        profiles: profiles.map((profile) => ({ ...profile, ...touched.of(profile.distinctId) })),
-      },
-      () => failPoints.hit('in_state_transaction'),
-    )
+    await state.commit(source, write, () => failPoints.hit('in_state_transaction'))
+    this.#writing = []
     metrics.stateCommit(performance.now() - startedAt)
     // Slices are due only with the end of their transaction, pages at once.
     if (profiles.length > 0 && (base.lsn !== null || base.lane === 1)) onPending()
+  }
+
+  #outdate(keys: readonly string[]): void {
+    this.#writing = keys
+    for (const { stale } of this.#ahead) for (const key of keys) stale.add(key)
   }
 
   #inTurn<T>(task: () => Promise<T>): Promise<T> {

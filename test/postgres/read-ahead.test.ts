@@ -1,0 +1,114 @@
+// A batch that is read ahead while the one before it is still being committed: where both, or a page between them, touch one
+// row, it is judged by what that commit left. Real state; the commit is held at a gate.
+import { expect, test } from 'vitest'
+import type { CaptureState } from '../../src/core/capture-port.ts'
+import { NO_FAIL_POINTS } from '../../src/core/fail-points.ts'
+import type { Lsn } from '../../src/core/lsn.ts'
+import { NO_METRICS } from '../../src/core/metrics.ts'
+import { documentOf } from '../../src/core/profile.ts'
+import { parseSnapshot } from '../../src/core/snapshot.ts'
+import { partHash, type RowContent, rowHash, type StreamedRow } from '../../src/core/source-row.ts'
+import { takeOver } from '../../src/state/ownership.ts'
+import { StateWriter } from '../../src/sync/state-writer.ts'
+import { CaptureHarness } from '../support/capture-harness.ts'
+import { createTestDatabase } from '../support/database.ts'
+
+const SOURCE = 'public.users'
+
+function content(email: string): RowContent {
+  const part = documentOf({ channels: { $email: [email] }, properties: {} })
+  return { distinctId: '1', part, partHash: partHash(part, []), rowHash: rowHash('m', ['1', email]), reasons: [] }
+}
+
+function change(email: string, version: number): StreamedRow {
+  return {
+    key: '1',
+    row: ['1', email],
+    content: null,
+    rowHash: rowHash('m', ['1', email]),
+    xid: BigInt(1_000 + version),
+    commitLsn: BigInt(version) as Lsn,
+    firstCommittedAt: 0,
+    lastCommittedAt: 0,
+    varied: false,
+    readSnapshot: null,
+  }
+}
+
+interface Gate {
+  open: Promise<void>
+  onArrival: () => void
+}
+
+async function withGate(
+  run: (writer: StateWriter, gate: Gate, desired: () => Promise<unknown>) => Promise<void>,
+): Promise<void> {
+  await using database = await createTestDatabase()
+  await using harness = await CaptureHarness.create(database, {
+    create: 'CREATE TABLE users (id int PRIMARY KEY, email text)',
+    profile: { $email: 'email' },
+  })
+  const { state } = await takeOver(harness.state)
+  const gate: Gate = { open: Promise.resolve(), onArrival: () => undefined }
+  const gated: CaptureState = {
+    era: state.era,
+    readRows: (...args) => state.readRows(...args),
+    readChangedRows: (...args) => state.readChangedRows(...args),
+    readLiveRows: (...args) => state.readLiveRows(...args),
+    readTruncated: (...args) => state.readTruncated(...args),
+    readTruncateXid: (source) => state.readTruncateXid(source),
+    advance: (lsn) => state.advance(lsn),
+    commit: async (...args) => {
+      gate.onArrival()
+      await gate.open
+      await state.commit(...args)
+    },
+  }
+  const writer = new StateWriter({
+    state: gated,
+    mapper: { idIsKey: true, content: (row) => content(row[1] ?? '') },
+    source: SOURCE,
+    paging: true,
+    metrics: NO_METRICS,
+    failPoints: NO_FAIL_POINTS,
+    onPending: () => undefined,
+  })
+  await run(writer, gate, () => harness.desired())
+}
+
+test.for([
+  { read: 'before the commit begins', waits: false },
+  { read: 'while it is under way', waits: true },
+])('read ahead $read: changed by the earlier batch and back by the later one ends as the later one says', ({ waits }) =>
+  withGate(async (writer, gate, desired) => {
+    await writer.storeStreamed(await writer.readAhead([change('a@x.io', 1)]), null)
+    const held = Promise.withResolvers<void>()
+    const arrived = Promise.withResolvers<void>()
+    gate.open = held.promise
+    gate.onArrival = arrived.resolve
+    const first = writer.storeStreamed(await writer.readAhead([change('b@x.io', 2)]), null)
+    if (waits) await arrived.promise
+    // State still says a: read now, the change looks like nothing.
+    const ahead = await writer.readAhead([change('a@x.io', 3)])
+    const second = writer.storeStreamed(ahead, null)
+    held.resolve()
+    expect(await Promise.all([first, second])).toEqual([true, true])
+    expect(await desired()).toEqual({ 1: { $email: ['a@x.io'] } })
+  }),
+)
+
+test('a page that comes between reading ahead and storing is seen', () =>
+  withGate(async (writer, _gate, desired) => {
+    const ahead = await writer.readAhead([change('old@x.io', 1)])
+    const page = parseSnapshot('2000:2000:')
+    await writer.storePage([{ key: '1', content: content('new@x.io') }], page, {
+      id: '1',
+      cursor: null,
+      rowsRead: 1,
+      firstSnapshot: page.text,
+      finished: false,
+    })
+    // The page saw the change's transaction and what came after it.
+    expect(await writer.storeStreamed(ahead, null)).toBe(false)
+    expect(await desired()).toEqual({ 1: { $email: ['new@x.io'] } })
+  }))
