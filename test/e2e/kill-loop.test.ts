@@ -20,53 +20,57 @@ const POINTS: readonly (readonly [FailPoint, number])[] = [
 ]
 const RANDOM_KILLS = 3
 
-test.each([
-  { postReading: 'append', patchMissing: 'create' },
-  { postReading: 'append', patchMissing: 'not_found' },
-  { postReading: 'replace', patchMissing: 'create' },
-  { postReading: 'replace', patchMissing: 'not_found' },
-] as const)('killed seven times: POST $postReading, PATCH on a missing user $patchMissing', async (reading) => {
-  const random = seededRandom(testSeed())
-  await using database = await createTestDatabase()
-  await createUsersTable(database)
-  await insertUsers(database, 60)
-  // The answer's way back leaves time for a kill between what SuprSend did and what we know.
-  await using emulator = await startEmulator({ ...reading, latencyMs: 10 })
-  // With `edit` and a PATCH that creates, nobody is ever POSTed.
-  const config = { suprsend: { first_contact: random() < 0.5 ? 'upsert' : 'edit' } }
-  const service = { databaseUrl: database.url, emulatorUrl: emulator.url, slot: database.slot, config }
-  await using load = startWorkload({ database, seed: Math.floor(random() * 1e9) })
+const READINGS = (['append', 'replace'] as const).flatMap((postReading) =>
+  (['create', 'not_found'] as const).flatMap((patchMissing) =>
+    (['upsert', 'edit'] as const).map((firstContact) => ({ postReading, patchMissing, firstContact })),
+  ),
+)
 
-  const upTo = (most: number) => 1 + Math.floor(random() * most)
-  const kills = [
-    ...POINTS.map(
-      ([point, most]) =>
-        () =>
-          killedAt(`${point}:${upTo(most)}`),
-    ),
-    ...Array.from({ length: RANDOM_KILLS }, () => () => killedAfter(random() * 1_500)),
-  ]
-  for (const kill of shuffled(kills, random)) await kill()
+test.each(READINGS)(
+  'killed seven times: POST $postReading, PATCH on a missing user $patchMissing, first contact $firstContact',
+  async ({ firstContact, ...reading }) => {
+    const random = seededRandom(testSeed())
+    await using database = await createTestDatabase()
+    await createUsersTable(database)
+    await insertUsers(database, 60)
+    // The answer's way back leaves time for a kill between what SuprSend did and what we know.
+    await using emulator = await startEmulator({ ...reading, latencyMs: 10 })
+    // With `edit` and a PATCH that creates, nobody is ever POSTed.
+    const config = { suprsend: { first_contact: firstContact } }
+    const service = { databaseUrl: database.url, emulatorUrl: emulator.url, slot: database.slot, config }
+    await using load = startWorkload({ database, seed: Math.floor(random() * 1e9) })
 
-  async function killedAt(failPoint: `${FailPoint}:${number}`): Promise<void> {
-    await using doomed = await startService({ ...service, failPoint })
-    expect(await doomed.exited, failPoint).toEqual({ code: null, signal: 'SIGKILL' })
-  }
-  async function killedAfter(ms: number): Promise<void> {
-    await using doomed = await startService(service)
-    await doomed.waitFor('the service to start', () => true)
-    await delay(ms) // no wait for a condition: the moment is the point
-    await doomed.kill9()
-  }
+    const upTo = (most: number) => 1 + Math.floor(random() * most)
+    const kills = [
+      ...POINTS.map(
+        ([point, most]) =>
+          () =>
+            killedAt(`${point}:${upTo(most)}`),
+      ),
+      ...Array.from({ length: RANDOM_KILLS }, () => () => killedAfter(random() * 1_500)),
+    ]
+    for (const kill of shuffled(kills, random)) await kill()
 
-  await using last = await startService(service)
-  await load.stop()
-  await last.waitStreaming()
-  await expectConverged({ database, emulator, config: last.config })
-  expectNeverBack(emulator, load.ids)
-  expectWorkWasSeen(emulator, load.transactions)
-  await expectNothingFailed(database)
-})
+    async function killedAt(failPoint: `${FailPoint}:${number}`): Promise<void> {
+      await using doomed = await startService({ ...service, failPoint })
+      expect(await doomed.exited, failPoint).toEqual({ code: null, signal: 'SIGKILL' })
+    }
+    async function killedAfter(ms: number): Promise<void> {
+      await using doomed = await startService(service)
+      await doomed.waitFor('the service to start', () => true)
+      await delay(ms) // no wait for a condition: the moment is the point
+      await doomed.kill9()
+    }
+
+    await using last = await startService(service)
+    await load.stop()
+    await last.waitStreaming()
+    await expectConverged({ database, emulator, config: last.config })
+    expectNeverBack(emulator, load.ids)
+    expectWorkWasSeen(emulator, load.transactions)
+    await expectNothingFailed(database)
+  },
+)
 
 function expectWorkWasSeen(emulator: Emulator, transactions: number): void {
   const { calls, concurrencyViolations } = emulator.stats()

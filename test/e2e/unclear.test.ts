@@ -57,31 +57,41 @@ const SETTINGS = {
   suprsend: { headers_timeout: '300ms', body_timeout: '300ms', max_in_flight: 128, max_requests_per_second: 'off' },
 }
 
-test.each(READINGS)('lost answers, POST $postReading, PATCH on a missing user $patchMissing', async (reading) => {
-  await using world = await createWorld(reading, SCENARIOS)
-  const { database, emulator, ended } = world
-  await using service = await world.start()
-  await service.waitStreaming()
-  await expectConverged({ database, emulator, config: service.config })
-  // A few at a time, with an answer in between: more requests in a row without one would be taken for the host's silence.
-  for (let from = 0; from < SCENARIOS.length; from += AT_ONCE) {
-    const some = SCENARIOS.slice(from, from + AT_ONCE)
-    ended.clear()
-    for (const { id, method, loss } of some) emulator.addFault({ user: String(id), method, times: 1, action: loss })
-    for (const scenario of some) await act(database, scenario)
-    await until(() => some.every(({ id }) => ended.has(String(id))), { what: `the requests of ${from} on to be lost` })
-    for (const scenario of some) await moveOn(database, scenario)
-    await database.query("UPDATE users SET version = nextval('user_version') WHERE id = $1", [HEALTHY])
-    await until(() => ended.has(String(HEALTHY)), { what: 'the healthy user to be sent' })
-  }
-  await expectConverged({ database, emulator, config: service.config, timeoutMs: 40_000 })
-  expectNeverBack(
-    emulator,
-    SCENARIOS.map(({ id }) => String(id)),
-  )
-  expect(emulator.stats().concurrencyViolations.count).toBe(0)
-  expect((await service.metrics()).get('suprsync_drift_total')).toBe(0)
-})
+test.each([
+  ...READINGS.map((reading) => ({ ...reading, firstContact: 'upsert' })),
+  // A PATCH that is answered 404, then the POST: both may be lost.
+  { postReading: 'append', patchMissing: 'not_found', firstContact: 'edit' } as const,
+  { postReading: 'replace', patchMissing: 'not_found', firstContact: 'edit' } as const,
+])(
+  'lost answers, POST $postReading, PATCH on a missing user $patchMissing, first contact $firstContact',
+  async ({ firstContact, ...reading }) => {
+    await using world = await createWorld(reading, SCENARIOS)
+    const { database, emulator, ended } = world
+    await using service = await world.start({ suprsend: { ...SETTINGS.suprsend, first_contact: firstContact } })
+    await service.waitStreaming()
+    await expectConverged({ database, emulator, config: service.config })
+    // A few at a time, with an answer in between: more requests in a row without one would be taken for the host's silence.
+    for (let from = 0; from < SCENARIOS.length; from += AT_ONCE) {
+      const some = SCENARIOS.slice(from, from + AT_ONCE)
+      ended.clear()
+      for (const { id, method, loss } of some) emulator.addFault({ user: String(id), method, times: 1, action: loss })
+      for (const scenario of some) await act(database, scenario)
+      await until(() => some.every(({ id }) => ended.has(String(id))), {
+        what: `the requests of ${from} on to be lost`,
+      })
+      for (const scenario of some) await moveOn(database, scenario)
+      await database.query("UPDATE users SET version = nextval('user_version') WHERE id = $1", [HEALTHY])
+      await until(() => ended.has(String(HEALTHY)), { what: 'the healthy user to be sent' })
+    }
+    await expectConverged({ database, emulator, config: service.config, timeoutMs: 40_000 })
+    expectNeverBack(
+      emulator,
+      SCENARIOS.map(({ id }) => String(id)),
+    )
+    expect(emulator.stats().concurrencyViolations.count).toBe(0)
+    expect((await service.metrics()).get('suprsync_drift_total')).toBe(0)
+  },
+)
 
 test.each(READINGS)(
   'kill -9 while answers are outstanding, POST $postReading, PATCH $patchMissing',
