@@ -14,7 +14,7 @@ import { DeliveryStore } from '../state/delivery-store.ts'
 import { LockSession } from '../state/lock-session.ts'
 import { migrate } from '../state/migrations.ts'
 import { takeOver } from '../state/ownership.ts'
-import { tidy } from '../state/tidy.ts'
+import { Tidy } from '../state/tidy.ts'
 import { createClient } from '../suprsend/client.ts'
 import type { BackfillReport } from '../sync/backfill.ts'
 import { runCaptureSession } from '../sync/capture-session.ts'
@@ -58,6 +58,7 @@ export class RunningService implements AsyncDisposable {
     closing.defer(() => client.destroy())
 
     const { state, source } = this
+    const tidy = new Tidy(state, source.pool)
     let migrated = false
     this.#service = new Service(
       {
@@ -114,7 +115,7 @@ export class RunningService implements AsyncDisposable {
           this.#inHand = () => deliver.inHand
           return deliver
         },
-        tidy: () => tidy(state, source.pool),
+        tidy: () => tidy.run(),
       },
       log,
     )

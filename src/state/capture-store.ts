@@ -114,6 +114,7 @@ export class CaptureStore implements CaptureState {
     await this.#db.transaction().execute(async (transaction) => {
       await this.#fence(transaction, write.lsn)
       const rows = writeRows(transaction, source, this.era, write.rows)
+      rows.catch(() => undefined) // heard below
       const profiles = profilesStatement(write.profiles, write.lane) // made while PostgreSQL writes the rows
       await rows
       if (write.seen) await writeSeen(transaction, source, write.seen)

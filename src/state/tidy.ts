@@ -6,28 +6,71 @@ import type { StateDatabase } from './database.ts'
 
 const BITE = 5_000
 
-/** @param source where the rows come from: its snapshot tells which transactions are over. */
-export async function tidy(db: StateDatabase, source: Pick<pg.Pool, 'query'>): Promise<void> {
-  const gone = await sql<{ found: boolean }>`
-    select exists (select from source_row where gone_at is not null) or exists (select from profile where gone and synced is null) as found`.execute(
-    db,
-  )
-  if (!gone.rows[0]?.found) return
-  await sql`
-    delete from profile where distinct_id in (
-      select distinct_id from profile
-      where gone and synced is null and sending = '[]' and due_at is null and failure is null
-      order by distinct_id limit ${BITE} for update skip locked)`.execute(db)
-  const { rows } = await source.query<{ xmin: string }>('select pg_snapshot_xmin(pg_current_snapshot())::text as xmin')
-  const xmin = rows[0]?.xmin
-  if (xmin === undefined) return
-  await sql`
-    delete from source_row where (source, key) in (
-      select r.source, r.key from source_row r
-      where r.gone_at is not null
-        and r.change_lsn < (select lsn from checkpoint)
-        and r.change_xid < ${xmin}::xid8 and r.era = (select era from checkpoint)
-        and not exists (select from backfill where finished_at is null)
-        and not exists (select from profile p where p.distinct_id = r.distinct_id and p.sending <> '[]')
-      order by r.gone_at limit ${BITE} for update skip locked)`.execute(db)
+/** Tombstones from before `at` (the state's clock) were made by readings of the source that saw nothing beyond `lsn`. */
+interface Mark {
+  readonly era: number
+  readonly at: string
+  readonly lsn: string
+}
+
+export class Tidy {
+  readonly #db: StateDatabase
+  readonly #source: Pick<pg.Pool, 'query'>
+  #mark: Mark | null = null
+
+  /** @param source where the rows come from: its snapshot tells which transactions are over. */
+  constructor(db: StateDatabase, source: Pick<pg.Pool, 'query'>) {
+    this.#db = db
+    this.#source = source
+  }
+
+  /** One bite. A tombstone goes at the second run after it was made, at the earliest. */
+  async run(): Promise<void> {
+    const { rows } = await sql<{ profiles: boolean; tombstones: boolean; era: number | null; now: string }>`
+      select exists (select from profile where gone and synced is null) as profiles,
+        exists (select from source_row where gone_at is not null) as tombstones,
+        (select era from checkpoint) as era, clock_timestamp()::text as now`.execute(this.#db)
+    const found = rows[0]
+    if (found?.profiles) await this.#removeProfiles()
+    if (found?.tombstones && found.era !== null) await this.#removeTombstones(found.era, found.now)
+  }
+
+  async #removeProfiles(): Promise<void> {
+    await sql`
+      delete from profile where distinct_id in (
+        select distinct_id from profile
+        where gone and synced is null and sending = '[]' and due_at is null and failure is null
+        order by distinct_id limit ${BITE} for update skip locked)`.execute(this.#db)
+  }
+
+  /**
+   * A reading may have found a row gone long before the stream comes to its delete; the changes in between, which the
+   * tombstone refuses, must have been streamed before it goes. The insert position: a commit is seen before it is written.
+   */
+  async #removeTombstones(era: number, now: string): Promise<void> {
+    const { rows } = await this.#source.query<{ xmin: string; lsn: string }>(
+      'select pg_snapshot_xmin(pg_current_snapshot())::text as xmin, pg_current_wal_insert_lsn()::text as lsn',
+    )
+    const source = rows[0]
+    if (source === undefined) return
+    const next = { era, at: now, lsn: source.lsn }
+    const mark = this.#mark?.era === era ? this.#mark : null // another era counts its LSNs anew
+    this.#mark = mark ?? next
+    if (mark === null || !(await this.#isPassed(mark))) return
+    this.#mark = next
+    await sql`
+      delete from source_row where (source, key) in (
+        select r.source, r.key from source_row r
+        where r.gone_at < ${mark.at}::timestamptz
+          and r.change_lsn < (select lsn from checkpoint)
+          and r.change_xid < ${source.xmin}::xid8 and r.era = ${mark.era}
+          and not exists (select from backfill where finished_at is null)
+          and not exists (select from profile p where p.distinct_id = r.distinct_id and p.sending <> '[]')
+        order by r.gone_at limit ${BITE} for update skip locked)`.execute(this.#db)
+  }
+
+  async #isPassed({ era, lsn }: Mark): Promise<boolean> {
+    const { rows } = await sql`select from checkpoint where era = ${era} and lsn >= ${lsn}::pg_lsn`.execute(this.#db)
+    return rows.length > 0
+  }
 }

@@ -38,6 +38,7 @@ export interface StateWriterOptions {
 /** What was read and mapped for a batch before its turn came. */
 export interface ReadAhead {
   readonly rows: readonly StreamedRow[]
+  readonly keys: ReadonlySet<string>
   /** The rows that differ from what is stored; null: unknown to state. */
   readonly stored: Map<string, StoredRow | null>
   readonly contents: Map<string, RowContent>
@@ -72,7 +73,9 @@ export class StateWriter {
 
   /** Reads and maps what storing these rows will need. Needs no turn: it may go on while an earlier batch is committed. */
   async readAhead(rows: readonly StreamedRow[]): Promise<ReadAhead> {
-    const ahead: ReadAhead = { rows, stored: new Map(), contents: new Map(), stale: new Set(this.#writing) }
+    const keys = new Set(rows.map(({ key }) => key))
+    const stale = new Set(this.#writing.filter((key) => keys.has(key)))
+    const ahead: ReadAhead = { rows, keys, stored: new Map(), contents: new Map(), stale }
     this.#ahead.add(ahead)
     try {
       await this.#read(ahead, rows)
@@ -243,12 +246,12 @@ export class StateWriter {
     this.#writing = []
     metrics.stateCommit(performance.now() - startedAt)
     // Slices are due only with the end of their transaction, pages at once.
-    if (profiles.length > 0 && (base.lsn !== null || base.lane === 1)) onPending()
+    if (base.lsn !== null || (profiles.length > 0 && base.lane === 1)) onPending()
   }
 
   #outdate(keys: readonly string[]): void {
     this.#writing = keys
-    for (const { stale } of this.#ahead) for (const key of keys) stale.add(key)
+    for (const { keys: theirs, stale } of this.#ahead) for (const key of keys) if (theirs.has(key)) stale.add(key)
   }
 
   #inTurn<T>(task: () => Promise<T>): Promise<T> {

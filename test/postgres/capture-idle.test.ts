@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { startEmulator } from '../../src/emulator/emulator.ts'
 import { connectionConfig } from '../../src/postgres/connection.ts'
 import { openStateDatabase } from '../../src/state/database.ts'
-import { tidy } from '../../src/state/tidy.ts'
+import { Tidy } from '../../src/state/tidy.ts'
 import { CaptureHarness } from '../support/capture-harness.ts'
 import { startCluster } from '../support/cluster.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -90,7 +90,8 @@ test('an idle service writes nothing', async () => {
     schema: 'suprsync',
     onIdleError: () => undefined,
   })
-  await tidy(state, database.pool)
+  const tidy = new Tidy(state, database.pool)
+  for (let run = 0; run < 2; run += 1) await tidy.run()
   expect({ xid: await xid(), versions: await stateVersions(database), requests: emulator.stats().requests }).toEqual(
     before,
   )
