@@ -281,7 +281,8 @@ export class Capture {
 
   async #readAhead(batch: ChangeBatch, signal: AbortSignal): Promise<ReadAhead> {
     const { source, mapper, writer } = this.#options
-    return await writer.readAhead(await mapper.streamed(batch.rows(), source, signal))
+    const rows = await mapper.streamed(batch.rows(), source, { ended: signal, stop: this.#stopping })
+    return await writer.readAhead(rows)
   }
 
   async #storeBatch({ batch, received, within, asked }: BatchPart, ahead: ReadAhead): Promise<void> {

@@ -42,10 +42,11 @@ export class RowMapper {
     return { distinctId, part, partHash: partHash(part, reasons), rowHash: hash, reasons }
   }
 
+  /** @param stop gives up waiting for a change that readings do not see yet: it will be received again. */
   async streamed(
     batch: Iterable<BatchedRow>,
     source: { readonly table: Table; readonly pages: Pages },
-    signal: AbortSignal,
+    { ended, stop }: { readonly ended: AbortSignal; readonly stop: AbortSignal | null },
   ): Promise<readonly StreamedRow[]> {
     const rows: StreamedRow[] = []
     const incomplete: BatchedRow[] = []
@@ -53,7 +54,7 @@ export class RowMapper {
       if (batched.row !== null && !isComplete(batched.row)) incomplete.push(batched)
       else rows.push(this.#streamed(batched, batched.row, null))
     }
-    for (let left = incomplete, limit = FIRST_PAGE_ROWS; left.length > 0 && !signal.aborted; ) {
+    for (let left = incomplete, limit = FIRST_PAGE_ROWS; left.length > 0 && !ended.aborted; ) {
       const some = left.slice(0, limit)
       const page = await source.pages.rows(some.map((batched) => batched.keyValues))
       const found = new Map(page.rows.map((row) => [rowKey(source.table, row), row]))
@@ -68,9 +69,11 @@ export class RowMapper {
         sizeBytes: page.rows.reduce((sum, row) => sum + rowSize(row), 0),
       })
       left = [...left.slice(some.length), ...unseen]
-      if (unseen.length === left.length && unseen.length > 0) await sleep(20, signal)
+      if (unseen.length < left.length || unseen.length === 0) continue
+      stop?.throwIfAborted()
+      await sleep(20, ended)
     }
-    signal.throwIfAborted()
+    ended.throwIfAborted()
     return rows
   }
 

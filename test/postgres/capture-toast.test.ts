@@ -126,7 +126,7 @@ test('a change that others cannot see yet is waited for: its commit is streamed 
     await database.query(insert(1, 'a', 'A'))
     await harness.untilDesired({ 1: { bio: large('a'), name: 'A' } })
   }
-  await using _session = await harness.start()
+  const stopped = await harness.start()
   await waitForStandby(database, 'nobody')
   const application = new pg.Client({ connectionString: database.url })
   await application.connect()
@@ -135,11 +135,13 @@ test('a change that others cannot see yet is waited for: its commit is streamed 
     // It reads again and again: the snapshot does not see the change, so what it finds (the name A) must not count.
     await until(() => harness.pages.rereads >= 3, { what: 'the row to be read again' })
     expect(await harness.desired()).toEqual({ 1: { bio: large('a'), name: 'A' } })
+    await stopped[Symbol.asyncDispose]() // does not wait for the standby
   } finally {
     await waitForStandby(database, '')
     await update
     await application.end()
   }
+  await using _session = await harness.start()
   await harness.untilDesired({ 1: { bio: large('a'), name: 'B' } })
 })
 
