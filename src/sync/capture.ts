@@ -3,7 +3,6 @@
 // last. One batch is committed while the next is read ahead and a third is gathered; all are bounded, and a full one makes
 // the stream wait (P7).
 // Any error ends the stream at once: nothing is confirmed that is not persisted, and a stopping server does not wait for us.
-import { setImmediate } from 'node:timers/promises'
 import { ChangeBatch, type ChangeVersion, fillUnchanged } from '../core/change-batch.ts'
 import { SuprsyncError } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
@@ -15,9 +14,11 @@ import { RowCache } from '../core/row-cache.ts'
 import { widenXid } from '../core/snapshot.ts'
 import type { ChangeStream, Source } from '../core/source-port.ts'
 import type { RowEvent, StreamEvent } from '../core/stream-event.ts'
+import { Breather } from './breather.ts'
 import { type CaptureStart, CheckpointProgress } from './checkpoint-progress.ts'
 import type { RowMapper } from './row-mapper.ts'
 import type { ReadAhead, StateWriter } from './state-writer.ts'
+import { StoreQueue } from './store-queue.ts'
 
 export interface CaptureOptions {
   readonly source: Source
@@ -30,11 +31,6 @@ export interface CaptureOptions {
   readonly onStreaming: () => void
 }
 
-interface Storing {
-  readonly batch: ChangeBatch
-  readonly done: Promise<void>
-}
-
 interface BatchPart {
   readonly batch: ChangeBatch
   /** Everything before it is in this batch or an earlier one, whole. */
@@ -42,15 +38,13 @@ interface BatchPart {
   /** The transaction of which the batch holds the beginning or a middle part. */
   readonly within: ChangeVersion | null
   /** The server asked for a confirmation. */
-  readonly asked: Lsn | null
+  readonly asked: boolean
 }
 
 const MAX_ROWS = 1_000
-/** One is committed while the next is read ahead: PostgreSQL and this process work at the same time. */
-const MAX_STORING = 2
-const PAUSE_EVERY_EVENTS = 200
 const MAX_BYTES = 2 << 20
 const CACHE_BYTES = 16 << 20
+const BREATHE_EVERY_EVENTS = 200
 /** At most a hundred commits a second on the state database, which is the application's by default (P5). */
 const LEAST_COMMIT_INTERVAL_MS = 10
 const WHOLE_TRANSACTION_MS = 20
@@ -60,11 +54,10 @@ export class Capture {
   readonly #options: CaptureOptions
   readonly #cache = new RowCache(CACHE_BYTES)
   readonly #checkpoint: CheckpointProgress
+  readonly #queue = new StoreQueue()
   #stream: ChangeStream | null = null
   #stopping: AbortSignal | null = null
   #batch = new ChangeBatch()
-  /** In their order: the first is being committed, the second may be read ahead. */
-  #storing: readonly Storing[] = []
   #timer: NodeJS.Timeout | null = null
   #gatheringSince: number | null = null
   #lastStoreAt = Number.NEGATIVE_INFINITY
@@ -72,7 +65,7 @@ export class Capture {
   #transaction: ChangeVersion | null = null
   /** Everything before it was received whole. */
   #received: Lsn
-  #asked: Lsn | null = null
+  #asked = false
   #nearXid = 0n
   #nearXidAt = Number.NEGATIVE_INFINITY
 
@@ -91,6 +84,7 @@ export class Capture {
     signal.addEventListener('abort', stop)
     if (signal.aborted) stop() // before anybody listened
     const failed = new AbortController()
+    const breather = new Breather(BREATHE_EVERY_EVENTS)
     try {
       this.#options.metrics.captureActive(true)
       this.#options.onStreaming()
@@ -99,13 +93,9 @@ export class Capture {
         const events = await stream.take()
         this.#options.failPoints.hit('after_decode')
         if (performance.now() - this.#nearXidAt > XID_REFRESH_MS) await this.#refreshXid()
-        let untilPause = PAUSE_EVERY_EVENTS
         for (const event of events) {
           await this.#apply(event, failed.signal)
-          untilPause -= 1
-          if (untilPause > 0) continue
-          untilPause = PAUSE_EVERY_EVENTS
-          await setImmediate() // what is being stored goes on between two statements
+          if (breather.isDue()) await breather.breathe()
         }
         this.#schedule(failed.signal)
       }
@@ -117,7 +107,7 @@ export class Capture {
       signal.removeEventListener('abort', stop)
       this.#callOff()
       failed.abort()
-      await Promise.allSettled(this.#storing.map(({ done }) => done)) // their error is the one being thrown
+      await this.#queue.settled() // their error is the one being thrown
     }
   }
 
@@ -138,7 +128,7 @@ export class Capture {
       case 'keepalive':
         // Inside a transaction or before what it stands behind is stored it says nothing yet.
         if (this.#transaction === null && event.lsn > this.#received) this.#received = event.lsn
-        if (event.replyRequested) this.#asked = event.lsn
+        if (event.replyRequested) this.#asked = true
         return
       case 'reshaped':
         this.#options.log.warn({ columns: event.columns }, 'columns of the table changed; its rows are read again')
@@ -170,7 +160,7 @@ export class Capture {
     const earlier = this.#batch.latest(table.oid, key)
     if (earlier === undefined) {
       // A row is in at most one of the two: it leaves the cache when it enters a batch.
-      const cached = this.#cache.get(key) ?? this.#beingStored(key)
+      const cached = this.#cache.get(key) ?? this.#queue.latest(table.oid, key)
       if (row && cached) {
         const filled = fillUnchanged(row, cached)
         if (this.#cache.holds(key, filled)) return this.#options.metrics.skippedChanges('unmapped_noop', 1)
@@ -187,7 +177,7 @@ export class Capture {
     const { source, metrics, writer } = this.#options
     if (!event.tables.includes(source.table.oid)) return
     await this.#store(signal)
-    await this.#stored()
+    await this.#queue.drained()
     metrics.capturedChanges('truncate', 1)
     this.#cache.clear()
     this.#checkpoint.storedSlice(version.commitLsn)
@@ -208,7 +198,7 @@ export class Capture {
    */
   #schedule(signal: AbortSignal): void {
     this.#callOff()
-    if (this.#storing.length > 0 || signal.aborted || !this.#hasWork()) return
+    if (!this.#queue.isEmpty || signal.aborted || !this.#hasWork()) return
     const nowMs = performance.now()
     this.#gatheringSince ??= nowMs
     const wholeMs = this.#transaction ? this.#gatheringSince + WHOLE_TRANSACTION_MS - nowMs : 0
@@ -216,7 +206,7 @@ export class Capture {
     if (waitMs <= 0) return this.#begin(signal)
     this.#timer = setTimeout(() => {
       this.#timer = null
-      if (this.#storing.length === 0) this.#begin(signal)
+      if (this.#queue.isEmpty) this.#begin(signal)
     }, waitMs)
   }
 
@@ -226,26 +216,13 @@ export class Capture {
   }
 
   #hasWork(): boolean {
-    return this.#batch.rowCount > 0 || this.#asked !== null || this.#checkpoint.isDue(this.#received, false)
+    return this.#batch.rowCount > 0 || this.#asked || this.#checkpoint.isDue(this.#received, false)
   }
 
   /** Begins to store the batch as soon as there is room for it. */
   async #store(signal: AbortSignal): Promise<void> {
-    while (this.#storing.length >= MAX_STORING) await this.#storing[0]?.done
+    await this.#queue.room()
     this.#begin(signal)
-  }
-
-  /** Until nothing is being stored; throws what failed. */
-  async #stored(): Promise<void> {
-    while (this.#storing.length > 0) await this.#storing[0]?.done
-  }
-
-  /** The row's newest state among the batches that are being stored, as `ChangeBatch.latest`. */
-  #beingStored(key: string): RawRow | null | undefined {
-    const { table } = this.#options.source
-    return this.#storing
-      .findLast(({ batch }) => batch.latest(table.oid, key) !== undefined)
-      ?.batch.latest(table.oid, key)
   }
 
   /** A failure ends the stream, whose `take` then throws it in `run`. */
@@ -255,28 +232,14 @@ export class Capture {
     this.#callOff()
     this.#gatheringSince = null
     this.#lastStoreAt = performance.now()
-    const asked = this.#asked
-    this.#asked = null
-    const part: BatchPart = { batch, received: this.#received, within: this.#transaction, asked }
-    const done = this.#storeInOrder(part, this.#storing.at(-1)?.done, this.#readAhead(batch, signal)).then(
-      () => {
-        this.#storing = this.#storing.slice(1)
-        this.#schedule(signal)
-      },
-      (error: unknown) => {
-        this.#stream?.destroy(error)
-        throw error
-      },
-    )
-    done.catch(() => undefined) // heard through the stream that it destroyed
-    this.#storing = [...this.#storing, { batch, done }]
-  }
-
-  async #storeInOrder(part: BatchPart, before: Promise<void> | undefined, ahead: Promise<ReadAhead>): Promise<void> {
-    const [earlier, read] = await Promise.allSettled([before, ahead])
-    if (earlier.status === 'rejected') throw earlier.reason
-    if (read.status === 'rejected') throw read.reason
-    await this.#storeBatch(part, read.value)
+    const part = { batch, received: this.#received, within: this.#transaction, asked: this.#asked }
+    this.#asked = false
+    this.#queue
+      .push(batch, this.#readAhead(batch, signal), (ahead) => this.#storeBatch(part, ahead))
+      .then(
+        () => this.#schedule(signal),
+        (error: unknown) => this.#stream?.destroy(error),
+      )
   }
 
   async #readAhead(batch: ChangeBatch, signal: AbortSignal): Promise<ReadAhead> {
@@ -291,12 +254,12 @@ export class Capture {
     const written = await writer.storeStreamed(ahead, lsn)
     if (written && within) this.#checkpoint.storedSlice(within.commitLsn)
     let persisted = written && lsn !== null
-    const later = [...this.#storing.slice(1).map((storing) => storing.batch), this.#batch]
+    const later = [...this.#queue.after(batch), this.#batch]
     for (const { key, row } of batch.rows()) {
       const newer = later.some((other) => other.latest(source.table.oid, key) !== undefined)
       if (row && !newer && isComplete(row)) this.#cache.set(key, row)
     }
-    if (!persisted && this.#checkpoint.isDue(received, asked !== null)) {
+    if (!persisted && this.#checkpoint.isDue(received, asked)) {
       await writer.advance(received)
       persisted = true
     }
@@ -305,15 +268,15 @@ export class Capture {
       this.#checkpoint.moved(received)
       metrics.lastCommitLsn(received)
     }
-    if (persisted || asked !== null) this.#stream?.confirm(this.#checkpoint.persisted)
+    if (persisted || asked) this.#stream?.confirm(this.#checkpoint.persisted)
   }
 
   /** After a stop: what was received whole is stored, the tail of an unfinished transaction is received again next time. */
   async #drain(signal: AbortSignal): Promise<void> {
-    await this.#stored()
+    await this.#queue.drained()
     if (this.#transaction !== null || this.#batch.rowCount === 0) return
     this.#begin(signal)
-    await this.#stored()
+    await this.#queue.drained()
   }
 
   async #refreshXid(): Promise<void> {

@@ -2,7 +2,6 @@
 // users that are touched, and commits everything in one transaction. One write at a time, so that what was read is still
 // so when it is written: what was read ahead, while another batch was being committed, is read again where that batch wrote.
 // Another process is kept out by the fence in the commit.
-import { setImmediate } from 'node:timers/promises'
 import type { BackfillProgress, CaptureState, RowWrite, StateCommit } from '../core/capture-port.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import { type Lsn, NO_LSN } from '../core/lsn.ts'
@@ -21,6 +20,7 @@ import {
   type StreamedRow,
   type StreamVerdict,
 } from '../core/source-row.ts'
+import { Breather } from './breather.ts'
 import type { RowMapper } from './row-mapper.ts'
 
 export interface StateWriterOptions {
@@ -56,7 +56,7 @@ const NOTHING: Omit<StateCommit, 'lane'> = {
   backfill: null,
 }
 const TRUNCATE_SLICE = 2_000
-const PAUSE_EVERY_ROWS = 50
+const BREATHE_EVERY_ROWS = 50
 
 export class StateWriter {
   readonly #options: StateWriterOptions
@@ -139,17 +139,14 @@ export class StateWriter {
       source,
       rows.map((row) => ({ key: row.key, rowHash: needsVersion(row, this.#paging) ? null : row.rowHash })),
     )
-    let untilPause = PAUSE_EVERY_ROWS
+    const breather = new Breather(BREATHE_EVERY_ROWS)
     for (const { key, row, content } of rows) {
       const known = changed.get(key)
       if (known === undefined) continue
       ahead.stored.set(key, known)
       if (ahead.contents.has(key)) continue
       ahead.contents.set(key, content ?? (row === null ? ABSENT : mapper.content(row)))
-      untilPause -= 1
-      if (untilPause > 0) continue
-      untilPause = PAUSE_EVERY_ROWS
-      await setImmediate() // PostgreSQL has answered the commit beside us
+      if (breather.isDue()) await breather.breathe()
     }
   }
 
