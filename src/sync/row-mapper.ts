@@ -69,7 +69,7 @@ export class RowMapper {
         sizeBytes: page.rows.reduce((sum, row) => sum + rowSize(row), 0),
       })
       left = [...left.slice(some.length), ...unseen]
-      if (unseen.length < left.length || unseen.length === 0) continue
+      if (unseen.length < some.length) continue
       stop?.throwIfAborted()
       await sleep(20, ended)
     }
