@@ -13,7 +13,7 @@ import { startService } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 import { createUsersTable, insertUsers } from '../support/workload.ts'
 
-/** Every row version in our tables: any write of ours shows. */
+/** Every row of our tables with its version: an insert, an update and a delete each make it another text. */
 async function stateVersions(database: TestDatabase): Promise<string> {
   const tables = await database.query<{ name: string }>(
     "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'suprsync' ORDER BY 1",

@@ -1,28 +1,15 @@
 // Claims on a real server: one that was committed although its answer was lost is given back by its token, and by nothing else.
 import { expect, test } from 'vitest'
-import { parseLsn } from '../../src/core/lsn.ts'
 import { DeliveryStore } from '../../src/state/delivery-store.ts'
-import { createCheckpoint } from '../../src/state/ownership.ts'
 import { createTestDatabase } from '../support/database.ts'
-import { makeState, seedProfiles } from '../support/seeded-state.ts'
+import { makeStateAtCheckpoint, seedProfiles } from '../support/seeded-state.ts'
 
 const OWNER = crypto.randomUUID()
 
 test('a claim is given back by its token, and its target stays unclear', async () => {
   await using database = await createTestDatabase()
-  await using state = await makeState(database)
+  await using state = await makeStateAtCheckpoint(database)
   const store = new DeliveryStore(state)
-  const checkpoint = {
-    era: 1,
-    systemIdentifier: '1',
-    timeline: 1,
-    slot: database.slot,
-    tableOid: 1,
-    lsn: parseLsn('0/100'),
-    startXid: 1n,
-    mappingHash: 'h',
-  }
-  await createCheckpoint(state, checkpoint, { source: 'public.users', reason: 'first_start', rowsEstimated: null })
   await seedProfiles(database, [{ id: 'ann', due: true }])
   const claim = (token: string) => store.claim({ owner: OWNER, limit: 10, lane: 0, token })
   expect(await claim('first')).toHaveLength(1)

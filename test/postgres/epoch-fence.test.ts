@@ -5,10 +5,10 @@ import type { StateCommit } from '../../src/core/capture-port.ts'
 import { NO_LSN, parseLsn } from '../../src/core/lsn.ts'
 import { ABSENT } from '../../src/core/source-row.ts'
 import type { CaptureStore } from '../../src/state/capture-store.ts'
-import { openStateDatabase, type StateDatabase } from '../../src/state/database.ts'
-import { migrate } from '../../src/state/migrations.ts'
-import { createCheckpoint, takeOver } from '../../src/state/ownership.ts'
+import type { StateDatabase } from '../../src/state/database.ts'
+import { takeOver } from '../../src/state/ownership.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { makeStateAtCheckpoint } from '../support/seeded-state.ts'
 
 const SOURCE = 'public.users'
 
@@ -102,27 +102,7 @@ async function createState(): Promise<
 > {
   await using closing = new AsyncDisposableStack()
   const database = closing.use(await createTestDatabase())
-  const state = openStateDatabase({
-    connection: { connectionString: database.url },
-    schema: 'suprsync',
-    onIdleError: () => undefined,
-  })
-  closing.defer(() => state.destroy())
-  await migrate(state, 'suprsync')
-  await createCheckpoint(
-    state,
-    {
-      era: 1,
-      systemIdentifier: '1',
-      timeline: 1,
-      slot: database.slot,
-      tableOid: 1,
-      lsn: parseLsn('0/100'),
-      startXid: 1n,
-      mappingHash: 'x',
-    },
-    { source: SOURCE, reason: 'first_start', rowsEstimated: null },
-  )
+  const state = closing.use(await makeStateAtCheckpoint(database))
   const kept = closing.move()
   return { database, state, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }

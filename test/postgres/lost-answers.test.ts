@@ -5,16 +5,13 @@ import type { Answer } from '../../src/core/api.ts'
 import type { AttemptRecord, Claim, ClaimOptions, DeliveryState, ProfileSink } from '../../src/core/delivery-port.ts'
 import { NO_FAIL_POINTS } from '../../src/core/fail-points.ts'
 import { SILENT_LOGGER } from '../../src/core/logger.ts'
-import { parseLsn } from '../../src/core/lsn.ts'
 import { NO_METRICS } from '../../src/core/metrics.ts'
-import { openStateDatabase } from '../../src/state/database.ts'
 import { DeliveryStore } from '../../src/state/delivery-store.ts'
-import { migrate } from '../../src/state/migrations.ts'
-import { createCheckpoint } from '../../src/state/ownership.ts'
 import { Deliver } from '../../src/sync/deliver.ts'
 import { FreezeGuard } from '../../src/sync/freeze-guard.ts'
 import { Gate } from '../../src/sync/gate.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { makeStateAtCheckpoint } from '../support/seeded-state.ts'
 import { until } from '../support/wait.ts'
 
 const USERS = 40
@@ -132,27 +129,7 @@ async function createWorld(): Promise<
 > {
   await using closing = new AsyncDisposableStack()
   const database = closing.use(await createTestDatabase())
-  const state = openStateDatabase({
-    connection: { connectionString: database.url },
-    schema: 'suprsync',
-    onIdleError: () => undefined,
-  })
-  closing.defer(() => state.destroy())
-  await migrate(state, 'suprsync')
-  const start = {
-    era: 1,
-    systemIdentifier: '1',
-    timeline: 1,
-    tableOid: 1,
-    slot: database.slot,
-    startXid: 1n,
-    mappingHash: 'x',
-  }
-  await createCheckpoint(
-    state,
-    { ...start, lsn: parseLsn('0/100') },
-    { source: 'public.users', reason: 'first_start', rowsEstimated: null },
-  )
+  const state = closing.use(await makeStateAtCheckpoint(database))
   await database.query(PROFILES)
   const kept = closing.move()
   return { database, state: new DeliveryStore(state), [Symbol.asyncDispose]: () => kept.disposeAsync() }

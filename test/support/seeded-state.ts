@@ -1,11 +1,12 @@
 // The state as a service would have left it, made without one, for tests of what is read of it. The profiles hold a canary
 // that nothing may print (P8).
-import { formatLsn, type Lsn } from '../../src/core/lsn.ts'
+import { formatLsn, type Lsn, parseLsn } from '../../src/core/lsn.ts'
 import { connectionConfig, openClient } from '../../src/postgres/connection.ts'
 import { createSlot } from '../../src/postgres/slot.ts'
 import { identifySystem } from '../../src/postgres/system.ts'
 import { openStateDatabase, type StateDatabase } from '../../src/state/database.ts'
 import { migrate } from '../../src/state/migrations.ts'
+import { createCheckpoint } from '../../src/state/ownership.ts'
 import type { TestDatabase } from './database.ts'
 
 export const CANARY = 'canary-51ab'
@@ -22,6 +23,23 @@ export async function makeState(database: TestDatabase): Promise<StateDatabase> 
     onIdleError: () => undefined, // The next statement tells.
   })
   await migrate(db, 'suprsync')
+  return db
+}
+
+/** The state's tables with a checkpoint at 0/100, of a server that no test looks at. The caller destroys it. */
+export async function makeStateAtCheckpoint(database: TestDatabase): Promise<StateDatabase> {
+  const db = await makeState(database)
+  const checkpoint = {
+    era: 1,
+    systemIdentifier: '1',
+    timeline: 1,
+    slot: database.slot,
+    tableOid: 1,
+    lsn: parseLsn('0/100'),
+    startXid: 1n,
+    mappingHash: 'h',
+  }
+  await createCheckpoint(db, checkpoint, { source: 'public.users', reason: 'first_start', rowsEstimated: null })
   return db
 }
 
