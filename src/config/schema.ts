@@ -22,11 +22,9 @@ import { parseTableName } from './table-name.ts'
 
 /** Keys that are to come and this version does not know yet: said so, instead of "unknown". */
 export const LATER_KEYS: ReadonlySet<string> = new Set([
-  'children',
   'safety',
   'recovery',
   'value',
-  'when',
   'default',
   'map',
   'provider',
@@ -41,11 +39,13 @@ const postgresUrl = scalar('a URL such as postgres://user:password@host:5432/dat
   return url !== null && isPostgresUrl(url) ? new Secret(url) : null
 })
 
+const tableName = scalar('a table as in SQL, such as public.users or public."App Users"', (input) =>
+  typeof input === 'string' ? parseTableName(input) : null,
+)
+
 const source = z.strictObject({
   url: postgresUrl,
-  table: scalar('a table as in SQL, such as public.users or public."App Users"', (input) =>
-    typeof input === 'string' ? parseTableName(input) : null,
-  ),
+  table: tableName,
   slot: slotName.optional(),
   publication: identifier.default('suprsync'),
   create: flag.default(true),
@@ -85,23 +85,30 @@ const http = z.strictObject({
   }).default({ address: DEFAULT_LISTEN }),
 })
 
+const expression = z.unknown().transform((input, context): string => {
+  const text = readText(input)
+  const parsed = text === null ? null : parseExpression(text)
+  if (text !== null && parsed?.kind === 'ok') return text
+  const message =
+    parsed?.kind === 'invalid'
+      ? `is no CEL expression: ${parsed.message} (at character ${parsed.position + 1})`
+      : 'expected a CEL expression such as deleted_at == null'
+  context.issues.push({ code: 'custom', input, message })
+  return z.NEVER
+})
+
 const user = z.strictObject({
   distinct_id: columnName,
-  when: z
-    .unknown()
-    .transform((input, context): string => {
-      const text = readText(input)
-      const parsed = text === null ? null : parseExpression(text)
-      if (text !== null && parsed?.kind === 'ok') return text
-      const message =
-        parsed?.kind === 'invalid'
-          ? `is no CEL expression: ${parsed.message} (at character ${parsed.position + 1})`
-          : 'expected a CEL expression such as deleted_at == null'
-      context.issues.push({ code: 'custom', input, message })
-      return z.NEVER
-    })
-    .optional(),
+  when: expression.optional(),
   on_delete: choice(['delete', 'clear', 'keep']).default('delete'),
+})
+
+/** One of `children`; its `profile` is read as the users table's is. */
+export const childSchema = z.strictObject({
+  table: tableName,
+  user: z.preprocess((input) => (Array.isArray(input) ? input : [input]), z.array(columnName).min(1)),
+  when: expression.optional(),
+  profile: z.record(z.string(), z.unknown()),
 })
 
 export const configSchema = z.strictObject({
@@ -112,6 +119,7 @@ export const configSchema = z.strictObject({
   http: z.preprocess((input) => (isOff(input) ? { listen: 'off' } : input), http).prefault({}),
   user,
   profile: z.record(z.string(), z.unknown()),
+  children: z.array(z.unknown()).default([]),
   shutdown_timeout: duration.default(20_000),
   log: z.strictObject({ level: choice(LOG_LEVELS).default('info') }).prefault({}),
 })

@@ -18,11 +18,24 @@ export interface Source {
     | null
 }
 
-export interface MappingSpec {
-  readonly distinctId: { readonly column: string }
-  /** CEL over the row's columns; null = every row is a user. */
+/** What the rows of one table contribute to a profile. */
+export interface TableMapping {
+  /** CEL over the row's columns; null = every row counts. */
   readonly when: string | null
-  readonly onDelete: OnDelete
   /** Profile key (`$email`, `name`, …) to its sources, in the file's order. */
   readonly profile: ReadonlyMap<string, readonly Source[]>
+}
+
+/** A table whose rows belong to a user: devices, further addresses, a 1:1 table of settings. */
+export interface ChildSpec extends TableMapping {
+  readonly table: { readonly schema: string; readonly name: string }
+  /** The columns that hold the users table's primary key, in the key's order. */
+  readonly user: readonly string[]
+}
+
+export interface MappingSpec extends TableMapping {
+  readonly distinctId: { readonly column: string }
+  readonly onDelete: OnDelete
+  /** In the file's order, which is the order of their values in a channel. */
+  readonly children: readonly ChildSpec[]
 }

@@ -4,8 +4,8 @@
 import { compileExpression, type Evaluated, expressionColumns } from './expression.ts'
 import type { Json } from './json.ts'
 import { isLargerThan, isStorable } from './json-text.ts'
-import { CompiledSource, leaveOut } from './mapping-source.ts'
-import type { MappingSpec, Source } from './mapping-spec.ts'
+import { type ColumnLookup, CompiledSource, leaveOut } from './mapping-source.ts'
+import type { ChildSpec, MappingSpec, Source, TableMapping } from './mapping-spec.ts'
 import { suggestion } from './nearest.ts'
 import { type ChannelKey, type ChannelValue, isChannelKey, type Profile, type Reason } from './profile.ts'
 import type { ColumnType, Table, TextRow } from './row.ts'
@@ -28,6 +28,17 @@ export interface Mapping {
   readonly idIsKey: boolean
 }
 
+export type MappedChild =
+  /** `userKey`: the key of the users row it belongs to, as rowKey gives it. */
+  | { readonly kind: 'child'; readonly userKey: string; readonly profile: Profile; readonly reasons: readonly Reason[] }
+  /** It contributes nothing: `when` is not true, or it names no user (then null). */
+  | { readonly kind: 'absent'; readonly userKey: string | null; readonly reasons: readonly Reason[] }
+
+export interface ChildMapping {
+  /** `row` is aligned to the child table's `wanted`. */
+  readonly map: (row: TextRow) => MappedChild
+}
+
 export interface MappingProblem {
   readonly code: 'unknown_column' | 'unsupported_type' | 'invalid_when'
   /** The configuration's key: `user.distinct_id`, `profile.$email`. */
@@ -36,8 +47,8 @@ export interface MappingProblem {
   readonly message: string
 }
 
-export type CompiledMapping =
-  | { readonly kind: 'ok'; readonly mapping: Mapping }
+export type Compiled<M> =
+  | { readonly kind: 'ok'; readonly mapping: M }
   | { readonly kind: 'invalid'; readonly problems: readonly MappingProblem[] }
 
 /** https://docs.suprsend.com/docs/users: at most 255 characters, trimmed. */
@@ -45,11 +56,20 @@ const MAX_DISTINCT_ID = 255
 /** One event of SuprSend's is limited to 10 KB whole; this leaves room for the rest of a profile. */
 const MAX_PROPERTY_BYTES = 8 * 1024
 
-/** Every column that the mapping reads, once each, in the order of the file. */
+/** Every column of the users table that the mapping reads, once each, in the order of the file. */
 export function mappedColumns(spec: MappingSpec): readonly string[] {
-  const columns = new Set([spec.distinctId.column])
-  if (spec.when !== null) for (const column of expressionColumns(spec.when)) columns.add(column)
-  for (const sources of spec.profile.values()) {
+  return [...new Set([spec.distinctId.column, ...columnsOf(spec)])]
+}
+
+/** Every column of a child table that the mapping reads. */
+export function childColumns(child: ChildSpec): readonly string[] {
+  return [...new Set([...child.user, ...columnsOf(child)])]
+}
+
+function columnsOf({ when, profile }: TableMapping): readonly string[] {
+  const columns = new Set<string>()
+  if (when !== null) for (const column of expressionColumns(when)) columns.add(column)
+  for (const sources of profile.values()) {
     for (const source of sources) {
       if (source.from.kind === 'column') columns.add(source.from.column)
       if (source.region?.kind === 'column') columns.add(source.region.column)
@@ -58,26 +78,57 @@ export function mappedColumns(spec: MappingSpec): readonly string[] {
   return [...columns]
 }
 
-export function compileMapping(spec: MappingSpec, table: Table): CompiledMapping {
+export function compileMapping(spec: MappingSpec, table: Table): Compiled<Mapping> {
   const problems: MappingProblem[] = []
-  const lookup = (path: string) => (column: string) => findColumn({ table, column, path, problems })
+  const lookup = lookupIn(table, problems)
   const id = lookup('user.distinct_id')(spec.distinctId.column)
   if (id !== null && (id.type.kind === 'array' || id.type.baseOid === OID.json || id.type.baseOid === OID.jsonb)) {
     problems.push(unsupported('user.distinct_id', spec.distinctId.column, id.type, 'cannot identify a user'))
   }
-  const when = compileWhen(spec, table, problems)
+  const part = compilePart(spec, { table, problems, path: '', whenPath: 'user.when' })
+  if (problems.length > 0 || id === null) return { kind: 'invalid', problems }
+  const mapper = new RowMapper(part, id.index)
+  return { kind: 'ok', mapping: { map: (row) => mapper.map(row), idIsKey: isExactKey(table, spec.distinctId.column) } }
+}
+
+/** @param at its place in `children`, for messages. */
+export function compileChildMapping(child: ChildSpec, table: Table, at: number): Compiled<ChildMapping> {
+  const problems: MappingProblem[] = []
+  const path = `children[${at}].`
+  const lookup = lookupIn(table, problems)
+  const user = child.user.map((column) => lookup(`${path}user`)(column)?.index ?? -1)
+  const part = compilePart(child, { table, problems, path, whenPath: `${path}when` })
+  if (problems.length > 0) return { kind: 'invalid', problems }
+  return { kind: 'ok', mapping: { map: (row) => mapChild(part, user, row) } }
+}
+
+function lookupIn(table: Table, problems: MappingProblem[]) {
+  return (path: string): ColumnLookup =>
+    (column) =>
+      findColumn({ table, column, path, problems })
+}
+
+interface PartContext {
+  readonly table: Table
+  readonly problems: MappingProblem[]
+  /** Before `profile` in messages. */
+  readonly path: string
+  readonly whenPath: string
+}
+
+function compilePart(spec: TableMapping, { table, problems, path, whenPath }: PartContext): TablePart {
+  const lookup = lookupIn(table, problems)
+  const when = compileWhen(spec.when, table, whenPath, problems)
   const channels: ChannelPart[] = []
   const properties: PropertyPart[] = []
   for (const [key, sources] of spec.profile) {
-    const compile = (source: Source) => new CompiledSource(key, source, lookup(`profile.${key}`))
+    const compile = (source: Source) => new CompiledSource(key, source, lookup(`${path}profile.${key}`))
     const compiled = sources.map(compile)
     const first = compiled[0]
     if (isChannelKey(key)) channels.push({ key, sources: compiled })
     else if (first !== undefined) properties.push({ key, source: first })
   }
-  if (problems.length > 0 || id === null) return { kind: 'invalid', problems }
-  const mapper = new RowMapper({ idIndex: id.index, when, channels, properties })
-  return { kind: 'ok', mapping: { map: (row) => mapper.map(row), idIsKey: isExactKey(table, spec.distinctId.column) } }
+  return { when, whenPath, channels, properties }
 }
 
 /** Text would not do: ids are trimmed, keys are not. */
@@ -97,60 +148,76 @@ interface PropertyPart {
   readonly source: CompiledSource
 }
 
-interface Parts {
-  readonly idIndex: number
+/** What one table's rows contribute, compiled. */
+interface TablePart {
   readonly when: ((row: TextRow) => Evaluated) | null
+  readonly whenPath: string
   readonly channels: readonly ChannelPart[]
   readonly properties: readonly PropertyPart[]
 }
 
 class RowMapper {
-  readonly #parts: Parts
+  readonly #part: TablePart
+  readonly #idIndex: number
 
-  constructor(parts: Parts) {
-    this.#parts = parts
+  constructor(part: TablePart, idIndex: number) {
+    this.#part = part
+    this.#idIndex = idIndex
   }
 
   map(row: TextRow): MappedRow {
     const reasons: Reason[] = []
-    const distinctId = distinctIdFrom(row[this.#parts.idIndex] ?? '')
-    if (!this.#exists(row, reasons)) return { kind: 'absent', distinctId, reasons }
+    const distinctId = distinctIdFrom(row[this.#idIndex] ?? '')
+    if (!counts(this.#part, row, reasons)) return { kind: 'absent', distinctId, reasons }
     if (distinctId === null) {
       leaveOut(reasons, 'distinct_id', UNUSABLE_ID)
       return { kind: 'absent', distinctId, reasons }
     }
-    const channels: { [key in ChannelKey]?: readonly ChannelValue[] } = {}
-    for (const part of this.#parts.channels) {
-      const values = new Set<ChannelValue>()
-      for (const source of part.sources) source.readMany(row, reasons, values)
-      if (values.size > 0) channels[part.key] = [...values]
-    }
-    const properties: { [key: string]: Json } = {}
-    for (const { key, source } of this.#parts.properties) {
-      const value = source.readOne(row, reasons)
-      if (value === null) continue
-      if (isLargerThan(value, MAX_PROPERTY_BYTES)) leaveOut(reasons, key, TOO_LARGE)
-      else properties[key] = value
-    }
-    return { kind: 'user', distinctId, profile: { channels, properties }, reasons }
+    return { kind: 'user', distinctId, profile: profileOf(this.#part, row, reasons), reasons }
   }
+}
 
-  /**
-   * Null is "not true", as in SQL's WHERE. An expression that fails on a row says nothing about the user, and a delete in
-   * SuprSend cannot be undone: the user stays, with the reason `when_failed` for the operator.
-   */
-  #exists(row: TextRow, reasons: Reason[]): boolean {
-    if (this.#parts.when === null) return true
-    const result = this.#parts.when(row)
-    if (result.kind === 'value' && (result.value === null || typeof result.value === 'boolean'))
-      return result.value === true
-    const code = result.kind === 'failed' ? result.code : 'not_a_boolean'
-    leaveOut(reasons, 'when', {
-      code: 'when_failed',
-      message: `user.when failed on this row (${code}); the user was kept`,
-    })
-    return true
+function mapChild(part: TablePart, user: readonly number[], row: TextRow): MappedChild {
+  const reasons: Reason[] = []
+  const values = user.map((index) => row[index] ?? null)
+  // As a foreign key reads it: with a NULL in it, it refers to nobody.
+  const userKey = values.includes(null) ? null : values.length === 1 ? (values[0] ?? null) : JSON.stringify(values)
+  if (userKey === null || !counts(part, row, reasons)) return { kind: 'absent', userKey, reasons }
+  return { kind: 'child', userKey, profile: profileOf(part, row, reasons), reasons }
+}
+
+function profileOf(part: TablePart, row: TextRow, reasons: Reason[]): Profile {
+  const channels: { [key in ChannelKey]?: readonly ChannelValue[] } = {}
+  for (const { key, sources } of part.channels) {
+    const values = new Set<ChannelValue>()
+    for (const source of sources) source.readMany(row, reasons, values)
+    if (values.size > 0) channels[key] = [...values]
   }
+  const properties: { [key: string]: Json } = {}
+  for (const { key, source } of part.properties) {
+    const value = source.readOne(row, reasons)
+    if (value === null) continue
+    if (isLargerThan(value, MAX_PROPERTY_BYTES)) leaveOut(reasons, key, TOO_LARGE)
+    else properties[key] = value
+  }
+  return { channels, properties }
+}
+
+/**
+ * Null is "not true", as in SQL's WHERE. An expression that fails on a row says nothing about the user, and a delete in
+ * SuprSend cannot be undone: the row counts, with the reason `when_failed` for the operator.
+ */
+function counts({ when, whenPath }: TablePart, row: TextRow, reasons: Reason[]): boolean {
+  if (when === null) return true
+  const result = when(row)
+  if (result.kind === 'value' && (result.value === null || typeof result.value === 'boolean'))
+    return result.value === true
+  const code = result.kind === 'failed' ? result.code : 'not_a_boolean'
+  leaveOut(reasons, 'when', {
+    code: 'when_failed',
+    message: `${whenPath} failed on this row (${code}); the ${whenPath === 'user.when' ? 'user' : 'row'} was kept`,
+  })
+  return true
 }
 
 const UNUSABLE_ID = {
@@ -166,10 +233,9 @@ function distinctIdFrom(text: string): string | null {
   return id
 }
 
-function compileWhen(spec: MappingSpec, table: Table, problems: MappingProblem[]): Parts['when'] {
-  if (spec.when === null) return null
-  const compiled = compileExpression(spec.when, table)
-  const path = 'user.when'
+function compileWhen(text: string | null, table: Table, path: string, problems: MappingProblem[]): TablePart['when'] {
+  if (text === null) return null
+  const compiled = compileExpression(text, table)
   if (compiled.kind === 'invalid') {
     const message = `${compiled.message} (at character ${compiled.position + 1})`
     problems.push({ code: 'invalid_when', path, column: null, message })

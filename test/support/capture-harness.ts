@@ -262,5 +262,6 @@ function specOf({ distinctId = 'id', when, profile }: HarnessOptions): MappingSp
     when: when ?? null,
     onDelete: 'delete',
     profile: new Map(Object.entries(profile).map(([key, column]) => [key, [source(column)]])),
+    children: [],
   }
 }

@@ -1,6 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type CompiledMapping, compileMapping, type MappedRow, mappedColumns } from '../../../src/core/mapping.ts'
+import {
+  type Compiled,
+  compileMapping,
+  type MappedRow,
+  type Mapping,
+  mappedColumns,
+} from '../../../src/core/mapping.ts'
 import type { Format, MappingSpec, Source } from '../../../src/core/mapping-spec.ts'
 import type { Table } from '../../../src/core/row.ts'
 import { arrayOf, ofKind, table, type } from './column-samples.ts'
@@ -29,6 +35,7 @@ function spec(profile: Record<string, readonly Source[]>, user: Partial<MappingS
     when: null,
     onDelete: 'delete',
     profile: new Map(Object.entries(profile)),
+    children: [],
     ...user,
   }
 }
@@ -39,7 +46,7 @@ function compiled(mapping: MappingSpec, of: Table = users) {
   return (row: Record<string, string | null>) => result.mapping.map(of.wanted.map(({ name }) => row[name] ?? null))
 }
 
-function problemsOf(result: CompiledMapping) {
+function problemsOf(result: Compiled<Mapping>) {
   return result.kind === 'invalid' ? result.problems : []
 }
 
