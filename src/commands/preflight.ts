@@ -1,7 +1,7 @@
 // The preflight from the configuration: `check` prints it, `run` acts on it.
 import type { Config } from '../config/config.ts'
 import type { Finding } from '../core/finding.ts'
-import { compileMapping, mappedColumns } from '../core/mapping.ts'
+import type { MappingProblem } from '../core/mapping.ts'
 import type { MappingSpec } from '../core/mapping-spec.ts'
 import type { Table } from '../core/row.ts'
 import { isSupported } from '../core/values.ts'
@@ -9,16 +9,19 @@ import { checkSource, checkState } from '../postgres/check.ts'
 import { connectionConfig } from '../postgres/connection.ts'
 import { checkSuprsend } from '../suprsend/check.ts'
 import { createClient } from '../suprsend/client.ts'
+import { compileTables, wantedTables } from './compiled-tables.ts'
 import { userAgent } from './package-info.ts'
 
 export async function checkDatabases(config: Config): Promise<readonly Finding[]> {
   const { source, state, mapping } = config
   const wanted = {
-    table: source.table,
-    columns: mappedColumns(mapping),
-    distinctId: mapping.distinctId.column,
-    supports: isSupported,
-    examine: (table: Table) => mappingFindings(mapping, table),
+    tables: wantedTables(config).map(({ name, columns }, at) => ({
+      table: name,
+      columns,
+      distinctId: at === 0 ? mapping.distinctId.column : null,
+      supports: isSupported,
+    })),
+    examine: (tables: readonly Table[]) => mappingFindings(mapping, tables),
     publication: source.publication,
     slot: source.slot,
     create: source.create,
@@ -34,12 +37,19 @@ export async function checkApi(config: Config, signal: AbortSignal): Promise<rea
   return await checkSuprsend({ client, signal })
 }
 
-function mappingFindings(mapping: MappingSpec, table: Table): readonly Finding[] {
-  const compiled = compileMapping(mapping, table)
+function mappingFindings(mapping: MappingSpec, tables: readonly Table[]): readonly Finding[] {
+  const compiled = compileTables(mapping, tables)
   if (compiled.kind === 'ok') return []
   return compiled.problems.map(({ code, path, message }) => ({
-    code: code === 'invalid_when' ? 'when_invalid' : 'column_type_unsupported',
+    code: FINDING_CODES[code],
     level: 'error',
     message: `${path}: ${message}.`,
   }))
+}
+
+const FINDING_CODES: Readonly<Record<MappingProblem['code'], string>> = {
+  invalid_when: 'when_invalid',
+  unknown_column: 'column_missing',
+  unsupported_type: 'column_type_unsupported',
+  user_key_mismatch: 'user_key_mismatch',
 }

@@ -8,7 +8,6 @@ import type { Logger } from '../core/logger.ts'
 import type { Metrics } from '../core/metrics.ts'
 import type { ServiceStatus } from '../core/service-status.ts'
 import { connectionConfig } from '../postgres/connection.ts'
-import { readOwedBackfill } from '../state/backfill-store.ts'
 import { openStateDatabase, type StateDatabase } from '../state/database.ts'
 import { DeliveryStore } from '../state/delivery-store.ts'
 import { LockSession } from '../state/lock-session.ts'
@@ -77,7 +76,7 @@ export class RunningService implements AsyncDisposable {
                 prepare: () => source.prepare(),
                 openSource: () => source.openSource(),
                 takeOver: () => takeOver(state),
-                owedBackfill: (era) => readOwedBackfill(state, era),
+                owed: (store, compiled) => source.owed(store, compiled),
               },
               metrics,
               log: captureLog,

@@ -3,22 +3,25 @@
 import type { Config } from '../config/config.ts'
 import { errorCode, SuprsyncError } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
-import { digest } from '../core/json.ts'
 import type { Logger } from '../core/logger.ts'
-import { compileMapping, mappedColumns } from '../core/mapping.ts'
+import { decideRemap, type RemapDecision } from '../core/remap-decision.ts'
 import type { Source } from '../core/source-port.ts'
 import { decideStart, type FoundServer, START_OVER } from '../core/start-decision.ts'
-import { describeTable, readTableFacts } from '../postgres/catalogue.ts'
+import { readTableFacts, type TableFacts } from '../postgres/catalogue.ts'
 import { connectionConfig, openClient, openPool } from '../postgres/connection.ts'
-import { PageReader, readCurrentXid } from '../postgres/pages.ts'
+import { readCurrentXid } from '../postgres/pages.ts'
 import { ensurePublication } from '../postgres/publication.ts'
 import { type Queryable, queryRows } from '../postgres/query.ts'
 import { createSlot, describeSlot } from '../postgres/slot.ts'
 import { isSlotInUse, ReplicationStream } from '../postgres/stream.ts'
 import { identifySystem } from '../postgres/system.ts'
+import { type OwedTable, readMappedTables, readOwedBackfills } from '../state/backfill-store.ts'
+import type { CaptureStore } from '../state/capture-store.ts'
 import type { StateDatabase } from '../state/database.ts'
 import { createCheckpoint, hasSlotIntent, noteSlotIntent, readCheckpoint } from '../state/ownership.ts'
+import type { Owed } from '../sync/capture-session.ts'
 import type { CompiledSource } from '../sync/row-mapper.ts'
+import { openTables, sourceName, wantedTables } from './compiled-tables.ts'
 
 export interface SourceWiringOptions {
   readonly config: Config
@@ -49,23 +52,24 @@ export class SourceWiring implements AsyncDisposable {
     const { source } = config
     const client = await openClient(connectionConfig(source.url.reveal(), { applicationName: 'suprsync setup' }))
     try {
-      const facts = await readTableFacts(client, source.table)
-      if (!facts)
-        throw new SuprsyncError('table_missing', `There is no table ${source.table.schema}.${source.table.name}.`)
-      const table = { name: source.table, partitioned: facts.kind === 'partitioned' }
+      const tables = await this.#facts(client)
+      const [users] = tables
       const checkpoint = await readCheckpoint(state)
       // Made anew beside an old slot a publication would hide the gap since it was dropped.
       const create = source.create && checkpoint === null
-      const publication = await ensurePublication(client, { name: source.publication, table, create }).catch(
-        (error: unknown) => {
-          if (checkpoint === null || errorCode(error) !== 'publication_missing') throw error
-          throw new SuprsyncError('publication_missing', `The publication ${source.publication} is gone. ${START_OVER}`)
-        },
-      )
+      const published = tables.map(({ name, kind }) => ({ name, partitioned: kind === 'partitioned' }))
+      const publication = await ensurePublication(client, {
+        name: source.publication,
+        tables: published,
+        create,
+      }).catch((error: unknown) => {
+        if (checkpoint === null || errorCode(error) !== 'publication_missing') throw error
+        throw new SuprsyncError('publication_missing', `The publication ${source.publication} is gone. ${START_OVER}`)
+      })
       if (publication === 'created') log.info({ publication: source.publication }, 'created the publication')
       failPoints.hit('after_publication')
 
-      const server = await this.#server(client, facts.oid)
+      const server = await this.#server(client, users.oid)
       const decision = decideStart(source.slot, checkpoint, server)
       if (decision.kind === 'go_on') return
       if (decision.kind === 'stop') throw new SuprsyncError(decision.code, decision.message)
@@ -85,30 +89,18 @@ export class SourceWiring implements AsyncDisposable {
       )
       failPoints.hit('after_slot')
 
-      const { rows } = await client.query<{ xid: string; estimate: number }>(
-        'select pg_current_xact_id()::text as xid, (select reltuples::float8 from pg_class where oid = $1) as estimate',
-        [facts.oid],
-      )
-      const estimate = rows[0]?.estimate ?? -1
+      const startXid = await readNewXid(client)
       failPoints.hit('before_first_checkpoint')
-      await createCheckpoint(
-        state,
-        {
-          era: 1,
-          systemIdentifier: server.systemIdentifier,
-          timeline: server.timeline,
-          slot: source.slot,
-          tableOid: facts.oid,
-          lsn,
-          startXid: BigInt(rows[0]?.xid ?? '0'),
-          mappingHash: mappingHash(config),
-        },
-        {
-          source: `${source.table.schema}.${source.table.name}`,
-          reason: 'first_start',
-          rowsEstimated: estimate < 0 ? null : Math.round(estimate),
-        },
-      )
+      // The tables to be read follow from the mapping, once this process has taken over.
+      await createCheckpoint(state, {
+        era: 1,
+        systemIdentifier: server.systemIdentifier,
+        timeline: server.timeline,
+        slot: source.slot,
+        tableOid: users.oid,
+        lsn,
+        startXid,
+      })
     } finally {
       await client.end()
     }
@@ -116,38 +108,80 @@ export class SourceWiring implements AsyncDisposable {
 
   async openSource(): Promise<{ readonly source: Source } & CompiledSource> {
     const { config } = this.#options
-    const described = await describeTable(this.#pool, config.source.table, mappedColumns(config.mapping))
-    if (described.kind === 'missing') {
-      const names = described.missing.map(({ what, name }) => `${what} ${name}`).join(', ')
-      throw new SuprsyncError(
-        'source_reshaped',
-        `The mapping reads what the database no longer has: ${names}. Mend the mapping or the table; nothing is lost meanwhile.`,
-      )
-    }
-    const { table } = described
-    const compiled = compileMapping(config.mapping, table)
-    if (compiled.kind === 'invalid') {
-      throw new SuprsyncError(
-        'source_reshaped',
-        compiled.problems.map(({ path, message }) => `${path}: ${message}`).join(' '),
-      )
-    }
+    const compiled = await openTables(this.#pool, config)
     const source: Source = {
-      table,
-      pages: new PageReader(this.#pool, table),
+      tables: compiled.tables,
       readCurrentXid: () => readCurrentXid(this.#pool),
       openStream: async (startLsn, signal) => {
         const { url, slot, publication } = config.source
         const connection = connectionConfig(url.reveal(), { applicationName: 'suprsync' })
+        const tables = compiled.tables.map(({ table }) => table)
         try {
-          return await ReplicationStream.open({ connection, slot, publication, startLsn, tables: [table] }, signal)
+          return await ReplicationStream.open({ connection, slot, publication, startLsn, tables }, signal)
         } catch (error) {
           if (isSlotInUse(error)) await this.#endForeignStream()
           throw error
         }
       },
     }
-    return { source, mapping: compiled.mapping, mappingHash: mappingHash(config) }
+    return { source, ...compiled }
+  }
+
+  /** Notes what the mapping of today owes, and tells what is still to be done. */
+  async owed(store: CaptureStore, { tables }: CompiledSource): Promise<Owed> {
+    const { state, log } = this.#options
+    const known = await readMappedTables(state)
+    const now = tables.map(({ name, table, mappingHash }) => ({ source: name, tableOid: table.oid, mappingHash }))
+    const { changed, added, dropped, replaced } = decideRemap(known, now)
+    if (replaced.length > 0) {
+      const message = `The table ${replaced.join(', ')} was replaced by another one of the same name since the checkpoint. ${START_OVER}`
+      throw new SuprsyncError('table_replaced', message)
+    }
+    if (changed.length > 0 || (known.length > 0 && added.length > 0)) {
+      log.info({ changed, added }, 'the mapping differs from the last one; these tables are read and mapped anew')
+    }
+    await store.owe(
+      await this.#owing(known.length === 0 ? 'first_start' : 'mapping_changed', tables, { changed, added }),
+    )
+    const followed = new Set(tables.map(({ name }) => name))
+    const runs = await readOwedBackfills(state, store.era)
+    return { backfills: runs.filter(({ source }) => followed.has(source)), dropped }
+  }
+
+  /** Child tables first: a user is then told with all that belongs to it. */
+  async #owing(
+    reason: string,
+    [users, ...children]: CompiledSource['tables'],
+    { changed, added }: Pick<RemapDecision, 'changed' | 'added'>,
+  ): Promise<readonly OwedTable[]> {
+    const owing = [...children, users].filter(({ name }) => changed.includes(name) || added.includes(name))
+    // What was changed before now may be streamed by nobody: only a reading that sees all of it counts.
+    const startXid = owing.some(({ name }) => added.includes(name)) ? await readNewXid(this.#pool) : null
+    return await Promise.all(
+      owing.map(async ({ name, table, pages, mappingHash }) => {
+        const estimate = await pages.estimateRows()
+        return {
+          source: name,
+          tableOid: table.oid,
+          mappingHash,
+          reason,
+          rowsEstimated: estimate === null ? null : Math.round(estimate),
+          startXid: added.includes(name) ? startXid : null,
+        }
+      }),
+    )
+  }
+
+  async #facts(client: Queryable): Promise<readonly [TableFacts, ...TableFacts[]]> {
+    const facts: TableFacts[] = []
+    for (const { name } of wantedTables(this.#options.config)) {
+      const table = await readTableFacts(client, name)
+      if (!table) throw new SuprsyncError('table_missing', `There is no table ${sourceName(name)}.`)
+      facts.push(table)
+    }
+    const [users, ...children] = facts
+    if (users === undefined) throw new SuprsyncError('table_missing', 'The mapping names no table.')
+    return [users, ...children]
   }
 
   /** We hold the locks, so whoever still streams is a session left over: of a process cut off, or paused. */
@@ -190,7 +224,8 @@ export class SourceWiring implements AsyncDisposable {
   }
 }
 
-function mappingHash(config: Config): string {
-  const { profile, ...rest } = config.mapping
-  return digest(JSON.stringify([rest, [...profile]]))
+/** Every transaction that is open now has a lower one, or none yet. */
+async function readNewXid(client: Queryable): Promise<bigint> {
+  const [row] = await queryRows<{ xid: string }>(client, 'select pg_current_xact_id()::text as xid')
+  return BigInt(row?.xid ?? '0')
 }

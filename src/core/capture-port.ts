@@ -1,11 +1,13 @@
 // What capture and backfill read and write in state. Implemented by state/capture-store.ts.
 import type { Lsn } from './lsn.ts'
-import type { DesiredProfile, LiveRow } from './profile-merge.ts'
+import type { DesiredProfile, LiveChild, LiveRow } from './profile-merge.ts'
 import type { TextRow } from './row.ts'
 import type { Snapshot } from './snapshot.ts'
 import type { RowContent, RowVersion, StoredRow } from './source-row.ts'
 
 export interface RowWrite {
+  /** The table's name, as it stands in state. */
+  readonly source: string
   readonly key: string
   readonly content: RowContent
   readonly version: RowVersion
@@ -28,8 +30,12 @@ export interface BackfillProgress {
 
 export interface StateCommit {
   readonly rows: readonly RowWrite[]
-  /** Rows that a page saw unchanged: only the page's snapshot is noted. */
-  readonly seen: { readonly keys: readonly string[]; readonly snapshot: Snapshot } | null
+  /** Rows that a page saw unchanged: only the page's snapshot is noted, and what they were mapped from. */
+  readonly seen: {
+    readonly source: string
+    readonly rows: readonly { readonly key: string; readonly rowHash: string | null }[]
+    readonly snapshot: Snapshot
+  } | null
   readonly profiles: readonly ProfileWrite[]
   /** Rows that begin or cease to be a duplicate of another one's distinct_id. */
   readonly marks: readonly { readonly key: string; readonly duplicate: boolean }[]
@@ -37,7 +43,9 @@ export interface StateCommit {
   readonly lane: 0 | 1
   /** Moves the checkpoint; null leaves it (a slice of an unfinished transaction, a page). */
   readonly lsn: Lsn | null
-  readonly truncate: { readonly xid: bigint; readonly lsn: Lsn } | null
+  readonly truncate: { readonly source: string; readonly xid: bigint; readonly lsn: Lsn } | null
+  /** Rows of a table that is followed no more: state no longer knows them. */
+  readonly forget: { readonly source: string; readonly keys: readonly string[] } | null
   readonly backfill: BackfillProgress | null
 }
 
@@ -58,6 +66,19 @@ export interface CaptureState {
     distinctIds: readonly string[],
     exceptKeys: readonly string[],
   ): Promise<readonly LiveRow[]>
+  /** Whose live users rows these are: key to distinct_id. */
+  readUserIds(source: string, keys: readonly string[]): Promise<ReadonlyMap<string, string>>
+  /**
+   * Live rows of child tables that belong to these users rows, without those of `except` (they are being written): for each
+   * user and table the first `limit` by key.
+   */
+  readLiveChildren(
+    sources: readonly string[],
+    userKeys: readonly string[],
+    options: { readonly except: readonly { readonly source: string; readonly key: string }[]; readonly limit: number },
+  ): Promise<readonly LiveChild[]>
+  /** Any rows that state knows of a table. */
+  readAny(source: string, limit: number): Promise<readonly StoredRow[]>
   /** Rows that a TRUNCATE with this version removes (live, or kept with a reason), after `afterKey`, in key order. */
   readTruncated(
     source: string,
@@ -67,10 +88,13 @@ export interface CaptureState {
   readTruncateXid(source: string): Promise<bigint | null>
   /**
    * All of it or nothing, and nothing when another process has taken over.
+   * @param source the users table's name.
    * @param beforeCommit called within the transaction, when everything is written.
    * @throws SuprsyncError capture_taken_over
    */
   commit(source: string, write: StateCommit, beforeCommit: () => void): Promise<void>
+  /** Notes that a table is followed no more, and its runs of a backfill are off. Its rows must be forgotten already. */
+  dropTable(source: string): Promise<void>
   /** Moves the checkpoint alone: nothing mapped happened up to `lsn`. */
   advance(lsn: Lsn): Promise<void>
 }

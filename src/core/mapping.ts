@@ -40,7 +40,7 @@ export interface ChildMapping {
 }
 
 export interface MappingProblem {
-  readonly code: 'unknown_column' | 'unsupported_type' | 'invalid_when'
+  readonly code: 'unknown_column' | 'unsupported_type' | 'invalid_when' | 'user_key_mismatch'
   /** The configuration's key: `user.distinct_id`, `profile.$email`. */
   readonly path: string
   readonly column: string | null

@@ -1,6 +1,19 @@
 // From rows to users: which row speaks for a distinct_id, and what its profile therefore should be. Where two live rows
-// hold one id the lower key wins, whatever the order in which they came, and the others are marked duplicates.
-import type { ProfileDocument, Reason } from './profile.ts'
+// hold one id the lower key wins, whatever the order in which they came, and the others are marked duplicates. What child
+// tables add depends only on which rows there are: no order of their changes makes another profile.
+import { identity } from './channel-value.ts'
+import type { Json } from './json.ts'
+import type { Lsn } from './lsn.ts'
+import {
+  CHANNEL_KEYS,
+  type ChannelKey,
+  type ChannelValue,
+  documentOf,
+  MAX_VALUES,
+  type Profile,
+  type ProfileDocument,
+  type Reason,
+} from './profile.ts'
 
 export interface LiveRow {
   readonly key: string
@@ -10,8 +23,20 @@ export interface LiveRow {
   readonly duplicate: boolean
 }
 
+/** A row of a child table that contributes to the user whose row has the key `userKey`. */
+export interface LiveChild {
+  readonly source: string
+  readonly key: string
+  readonly userKey: string
+  readonly part: Profile
+  readonly reasons: readonly Reason[]
+  readonly changeLsn: Lsn | null
+}
+
 export interface DesiredProfile {
   readonly distinctId: string
+  /** Key of the row that speaks for it; null: no live row does. */
+  readonly key: string | null
   /** null: no live row holds the id. */
   readonly desired: ProfileDocument | null
   readonly reasons: readonly Reason[]
@@ -42,11 +67,79 @@ export function mergeUsers(distinctIds: Iterable<string>, rows: Iterable<LiveRow
     }
     profiles.push({
       distinctId,
+      key: winner?.key ?? null,
       desired: winner?.part ?? null,
       reasons: winner?.reasons ?? [],
     })
   }
   return { profiles, marks }
+}
+
+/** Of one user and one table; the rest is left out with a reason. Nobody has as many devices, and a profile has 1,000 values. */
+export const MAX_CHILDREN = 1_000
+
+/**
+ * The profiles with what child tables add.
+ * @param sources the child tables in the order of the mapping.
+ * @param children of these users rows, per user and table at least the first MAX_CHILDREN by key; in any order.
+ */
+export function withChildren(
+  profiles: readonly DesiredProfile[],
+  sources: readonly string[],
+  children: readonly LiveChild[],
+): readonly DesiredProfile[] {
+  const byUser = Map.groupBy(children, (child) => child.userKey)
+  return profiles.map((profile) => {
+    const mine = profile.key === null ? undefined : byUser.get(profile.key)
+    if (mine === undefined || profile.desired === null) return profile
+    const { counted, reasons } = inOrder(sources, mine)
+    if (counted.length === 0) return profile
+    const own = JSON.parse(profile.desired.text) as Profile
+    return {
+      ...profile,
+      desired: documentOf(unite([own, ...counted.map(({ part }) => part)])),
+      reasons: dedupe([...profile.reasons, ...counted.flatMap((child) => child.reasons), ...reasons]),
+    }
+  })
+}
+
+/** Channels together, each value once, MAX_VALUES at most; of a property that several hold the first counts. */
+export function unite(parts: readonly Profile[]): Profile {
+  const channels: { [key in ChannelKey]?: readonly ChannelValue[] } = {}
+  for (const key of CHANNEL_KEYS) {
+    const values = new Map<string, ChannelValue>()
+    for (const part of parts) {
+      for (const value of part.channels[key] ?? []) {
+        const id = identity(key, value)
+        if (!values.has(id) && values.size < MAX_VALUES) values.set(id, value)
+      }
+    }
+    if (values.size > 0) channels[key] = [...values.values()]
+  }
+  const properties: [string, Json][] = parts.toReversed().flatMap((part) => Object.entries(part.properties))
+  return { channels, properties: Object.fromEntries(properties) }
+}
+
+function inOrder(sources: readonly string[], children: readonly LiveChild[]) {
+  const counted: LiveChild[] = []
+  const reasons: Reason[] = []
+  for (const source of sources) {
+    const rows = children.filter((child) => child.source === source)
+    if (rows.length > MAX_CHILDREN) {
+      // By bytes, as state chooses them: else which rows count would depend on how they came.
+      rows.sort((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key))).length = MAX_CHILDREN
+      reasons.push({ key: source, code: 'too_many_rows', message: TOO_MANY_ROWS })
+    }
+    counted.push(...rows.sort((a, b) => compareKeys(a.key, b.key)))
+  }
+  return { counted, reasons }
+}
+
+const TOO_MANY_ROWS = `the user has more than ${MAX_CHILDREN} rows in this table; the first ${MAX_CHILDREN} are kept`
+
+/** One reason per key and code, as for a single row. */
+function dedupe(reasons: readonly Reason[]): readonly Reason[] {
+  return [...new Map(reasons.map((reason) => [`${reason.key} ${reason.code}`, reason])).values()]
 }
 
 const INTEGER = /^-?\d+$/

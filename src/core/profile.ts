@@ -40,6 +40,9 @@ export interface Reason {
   readonly message: string
 }
 
+/** Of one channel. Nobody has as many addresses: beyond it a list is a mistake, and planning and merging it would take minutes. */
+export const MAX_VALUES = 1_000
+
 export const EMPTY_PROFILE: Profile = { channels: {}, properties: {} }
 
 export function isChannelKey(key: string): key is ChannelKey {

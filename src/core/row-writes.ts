@@ -2,9 +2,10 @@
 // where the stored version and the new one become one.
 import type { RowWrite } from './capture-port.ts'
 import { type Lsn, NO_LSN } from './lsn.ts'
-import type { LiveRow } from './profile-merge.ts'
+import type { Profile } from './profile.ts'
+import type { LiveChild, LiveRow } from './profile-merge.ts'
 import type { Snapshot } from './snapshot.ts'
-import type { PagedRow, RowContent, StoredRow, StreamedRow } from './source-row.ts'
+import { type PagedRow, type RowContent, rowId, type StoredRow, type StreamedRow } from './source-row.ts'
 
 export interface UserTouch {
   readonly changeLsn: Lsn
@@ -19,8 +20,9 @@ export function streamedWrite(
 ): RowWrite {
   const earlier = stored?.era === era ? stored.readSnapshot : null
   return {
+    source: row.source,
     key: row.key,
-    content: keepId(row.content, stored),
+    content: keepOwner(row.content, stored),
     version: { changeXid: row.xid, changeLsn: row.commitLsn, readSnapshot: row.readSnapshot ?? earlier },
   }
 }
@@ -28,29 +30,47 @@ export function streamedWrite(
 export function pagedWrite(
   row: PagedRow,
   stored: StoredRow | undefined,
-  page: { snapshot: Snapshot; era: number },
+  page: { readonly source: string; readonly snapshot: Snapshot; readonly era: number },
 ): RowWrite {
   const same = stored?.era === page.era ? stored : undefined
   return {
+    source: page.source,
     key: row.key,
-    content: keepId(row.content, stored),
+    content: keepOwner(row.content, stored),
     version: { changeXid: same?.changeXid ?? null, changeLsn: same?.changeLsn ?? null, readSnapshot: page.snapshot },
   }
 }
 
 /** A tombstone remembers whose row it was, so that it is kept as long as that user's outcome is open. */
-function keepId(content: RowContent, stored: StoredRow | undefined): RowContent {
-  if (content.part !== null || content.distinctId !== null) return content
-  return { ...content, distinctId: stored?.distinctId ?? null }
+function keepOwner(content: RowContent, stored: StoredRow | undefined): RowContent {
+  if (content.part !== null || content.distinctId !== null || content.userKey !== null) return content
+  return { ...content, distinctId: stored?.distinctId ?? null, userKey: stored?.userKey ?? null }
 }
 
-/** The users that lose or gain these rows, each with the newest position and the times of its changes. */
+/**
+ * The users that lose or gain these rows, each with the newest position and the times of its changes. A child row names a
+ * users row: whose that is has to be looked up, and is told by `resolve`.
+ */
 export class TouchedUsers {
   readonly #users = new Map<string, UserTouch>()
+  readonly #userRows = new Map<string, UserTouch>()
 
   add(stored: StoredRow | undefined, content: RowContent, touch: UserTouch): void {
-    if (stored?.live && stored.distinctId !== null) this.#touch(stored.distinctId, touch)
-    if (content.part !== null && content.distinctId !== null) this.#touch(content.distinctId, touch)
+    if (stored?.live) this.#touchOwner(stored, touch)
+    if (content.part !== null) this.#touchOwner(content, touch)
+  }
+
+  /** Keys of the users rows whose children changed. */
+  get userKeys(): readonly string[] {
+    return [...this.#userRows.keys()]
+  }
+
+  /** @param ids of those rows that are live; of the others nobody's profile is made. */
+  resolve(ids: ReadonlyMap<string, string>): void {
+    for (const [userKey, touch] of this.#userRows) {
+      const distinctId = ids.get(userKey)
+      if (distinctId !== undefined) merge(this.#users, distinctId, touch)
+    }
   }
 
   get ids(): readonly string[] {
@@ -61,31 +81,40 @@ export class TouchedUsers {
     return this.#users.get(distinctId) ?? { changeLsn: NO_LSN, firstChangedAt: 0, lastChangedAt: 0 }
   }
 
-  #touch(distinctId: string, touch: UserTouch): void {
-    const known = this.#users.get(distinctId)
-    this.#users.set(
-      distinctId,
-      known
-        ? {
-            changeLsn: later(touch.changeLsn, known.changeLsn),
-            firstChangedAt: Math.min(known.firstChangedAt, touch.firstChangedAt),
-            lastChangedAt: Math.max(known.lastChangedAt, touch.lastChangedAt),
-          }
-        : touch,
-    )
+  #touchOwner(
+    { distinctId, userKey }: { readonly distinctId: string | null; readonly userKey: string | null },
+    touch: UserTouch,
+  ) {
+    if (distinctId !== null) merge(this.#users, distinctId, touch)
+    else if (userKey !== null) merge(this.#userRows, userKey, touch)
   }
 }
 
-function later(a: Lsn, b: Lsn): Lsn {
+function merge(touches: Map<string, UserTouch>, id: string, touch: UserTouch): void {
+  const known = touches.get(id)
+  touches.set(
+    id,
+    known
+      ? {
+          changeLsn: later(touch.changeLsn, known.changeLsn),
+          firstChangedAt: Math.min(known.firstChangedAt, touch.firstChangedAt),
+          lastChangedAt: Math.max(known.lastChangedAt, touch.lastChangedAt),
+        }
+      : touch,
+  )
+}
+
+export function later(a: Lsn, b: Lsn): Lsn {
   if (a > b) return a
   return b
 }
 
+/** @param stored by rowId. */
 export function liveRows(
   writes: readonly RowWrite[],
   stored: ReadonlyMap<string, StoredRow | null>,
 ): readonly LiveRow[] {
-  return writes.flatMap(({ key, content }) =>
+  return writes.flatMap(({ source, key, content }) =>
     content.part === null || content.distinctId === null
       ? []
       : [
@@ -94,7 +123,25 @@ export function liveRows(
             distinctId: content.distinctId,
             part: content.part,
             reasons: content.reasons,
-            duplicate: stored.get(key)?.duplicate ?? false,
+            duplicate: stored.get(rowId(source, key))?.duplicate ?? false,
+          },
+        ],
+  )
+}
+
+/** The rows of child tables among these that contribute something. */
+export function liveChildren(writes: readonly RowWrite[]): readonly LiveChild[] {
+  return writes.flatMap(({ source, key, content, version }) =>
+    content.part === null || content.userKey === null
+      ? []
+      : [
+          {
+            source,
+            key,
+            userKey: content.userKey,
+            part: JSON.parse(content.part.text) as Profile,
+            reasons: content.reasons,
+            changeLsn: version.changeLsn,
           },
         ],
   )

@@ -24,11 +24,20 @@ export interface Pages {
   page(cursor: TextRow | null, limit: number): Promise<Page>
   /** Rows by their primary keys in one statement; missing ones are simply not there. */
   rows(keys: readonly TextRow[]): Promise<Page>
+  /** From the planner's statistics; null when the table was never analysed. */
+  estimateRows(): Promise<number | null>
+}
+
+export interface SourceTable {
+  /** Schema and table: names its rows in state. */
+  readonly name: string
+  readonly table: Table
+  readonly pages: Pages
 }
 
 export interface Source {
-  readonly table: Table
-  readonly pages: Pages
+  /** The users table, then the child tables in the order of the mapping. */
+  readonly tables: readonly SourceTable[]
   openStream(startLsn: Lsn, signal: AbortSignal): Promise<ChangeStream>
   /** The newest transaction id the source has given out. */
   readCurrentXid(): Promise<bigint>

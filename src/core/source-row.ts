@@ -11,7 +11,10 @@ import { isOlder, type Snapshot, sees } from './snapshot.ts'
 
 /** What a row contributes; `part` null: it is gone, or must not be a user. */
 export interface RowContent {
+  /** Whose row it is; null for rows of child tables. */
   readonly distinctId: string | null
+  /** For rows of child tables: the key of the users row they belong to. */
+  readonly userKey: string | null
   readonly part: ProfileDocument | null
   readonly partHash: string | null
   /** Of the values that were mapped and of the mapping; null when there is no row. */
@@ -28,6 +31,7 @@ export interface RowVersion {
 export interface StoredRow extends RowVersion {
   readonly key: string
   readonly distinctId: string | null
+  readonly userKey: string | null
   readonly live: boolean
   readonly partHash: string | null
   readonly era: number
@@ -36,6 +40,8 @@ export interface StoredRow extends RowVersion {
 
 /** The newest streamed state of a row within a batch. */
 export interface StreamedRow {
+  /** The table's name, as it stands in state. */
+  readonly source: string
   readonly key: string
   /** Not mapped yet: most changes turn out to be of unmapped columns. null: deleted. */
   readonly row: TextRow | null
@@ -61,7 +67,19 @@ export interface PagedRow {
 export type StreamVerdict = 'write' | 'noop' | 'replay' | 'older'
 export type PageVerdict = 'write' | 'seen' | 'older'
 
-export const ABSENT: RowContent = { distinctId: null, part: null, partHash: null, rowHash: null, reasons: [] }
+export const ABSENT: RowContent = {
+  distinctId: null,
+  userKey: null,
+  part: null,
+  partHash: null,
+  rowHash: null,
+  reasons: [],
+}
+
+/** One text for a row among those of all followed tables. */
+export function rowId(source: string, key: string): string {
+  return `${source}\0${key}`
+}
 
 /**
  * Equal hashes: the same values under the same mapping. PostgreSQL's text holds no NUL, so NUL parts the values; what
@@ -125,5 +143,5 @@ export function judgePaged(
 function isSame(stored: StoredRow, content: RowContent): boolean {
   if (stored.partHash !== content.partHash) return false
   if (content.part === null) return !stored.live
-  return stored.live && stored.distinctId === content.distinctId
+  return stored.live && stored.distinctId === content.distinctId && stored.userKey === content.userKey
 }

@@ -4,20 +4,22 @@
 import type pg from 'pg'
 import { errorCode, errorMessage } from '../core/error.ts'
 import type { Finding } from '../core/finding.ts'
-import { missingTable } from './catalogue.ts'
+import type { Table } from '../core/row.ts'
+import { missingTable, tableFrom } from './catalogue.ts'
 import { openClient } from './connection.ts'
 import { connectionFailure } from './connection-failure.ts'
 import { quoteIdentifier } from './identifier.ts'
 import {
+  type FoundTable,
   type ReplicationProbe,
-  readPublicationAndSlot,
   readServerFacts,
   readTableAndAccess,
   readVersion,
   type SourceFacts,
   type TableQuestion,
 } from './preflight-facts.ts'
-import { publicationFindings } from './publication-findings.ts'
+import { describePublication } from './publication.ts'
+import { type PublicationCandidate, publicationFindings } from './publication-findings.ts'
 import { type Queryable, queryRows } from './query.ts'
 import {
   capacityFindings,
@@ -26,11 +28,18 @@ import {
   slotFindings,
   versionFindings,
 } from './server-findings.ts'
+import { describeSlot } from './slot.ts'
 import { accessFindings, missingTableFinding, tableFindings, type WantedTable } from './table-findings.ts'
 
-export interface WantedSource extends WantedTable, TableQuestion {
+export interface WantedSource {
+  /** The users table, then the child tables. */
+  readonly tables: readonly WantedTable[]
+  readonly publication: string
+  readonly slot: string
   /** We make the publication when it is missing. */
   readonly create: boolean
+  /** What else the mapping has against the tables, asked only when each is there with all its columns. */
+  readonly examine?: (tables: readonly Table[]) => readonly Finding[]
 }
 
 /** `connection`: from connectionConfig. Empty = all is well. */
@@ -58,15 +67,32 @@ export async function checkState(
 
 /** All that follows from the facts. Pure. */
 function findingsFrom(facts: SourceFacts, wanted: WantedSource): readonly Finding[] {
-  const { server, table, access, publication, slot, replication } = facts
+  const { server, slot, replication } = facts
   const findings = [...serverFindings(server), ...replicationFindings(replication)]
-  if (table) findings.push(...tableFindings(table, wanted))
-  else findings.push(missingTableFinding(wanted.table, facts.nearestTable))
-  if (access) findings.push(...accessFindings(wanted.table, access, server.role))
-  if (table && access && (table.kind === 'table' || table.kind === 'partitioned')) {
-    const published = { name: wanted.table, partitioned: table.kind === 'partitioned' }
-    const publishing = { name: wanted.publication, table: published, create: wanted.create }
-    findings.push(...publicationFindings(publication, publishing, { server, access }))
+  const candidates: PublicationCandidate[] = []
+  const described: Table[] = []
+  for (const [at, table] of wanted.tables.entries()) {
+    const found = facts.tables[at]
+    if (!found?.table) {
+      findings.push(missingTableFinding(table.table, found?.nearest ?? null))
+      continue
+    }
+    const { table: its, access, publication } = found
+    const ofTable = tableFindings(its, table)
+    findings.push(...ofTable)
+    if (access) findings.push(...accessFindings(table.table, access, server.role))
+    const description = tableFrom(its, table.columns)
+    if (description.kind === 'ok' && !ofTable.some(({ code }) => COLUMN_CODES.has(code))) {
+      described.push(description.table)
+    }
+    if (access && (its.kind === 'table' || its.kind === 'partitioned')) {
+      candidates.push({ name: table.table, partitioned: its.kind === 'partitioned', access, facts: publication })
+    }
+  }
+  if (described.length === wanted.tables.length) findings.push(...(wanted.examine?.(described) ?? []))
+  // Of some of its tables nothing is known: what the publication should be cannot be said yet.
+  if (candidates.length === wanted.tables.length) {
+    findings.push(...publicationFindings({ name: wanted.publication, create: wanted.create }, candidates, server))
   }
   findings.push(...slotFindings(slot, { name: wanted.slot, database: server.database }))
   findings.push(...capacityFindings(server, slot, replication))
@@ -80,19 +106,31 @@ async function readSourceFacts(
 ): Promise<SourceFacts | null> {
   const server = await readServerFacts(client)
   if (!server) return null
-  const read = await readTableAndAccess(client, wanted)
-  const { publication, slot } = await readPublicationAndSlot(client, wanted)
+  const tables: FoundTable[] = []
+  for (const { table, columns } of wanted.tables) {
+    tables.push(await readTable(client, { table, columns, publication: wanted.publication }))
+  }
   const promising = server.canReplicate && server.walLevel === 'logical'
   return {
     server,
-    table: read?.table ?? null,
-    nearestTable: read ? null : (await missingTable(client, wanted.table)).nearest,
-    access: read?.access ?? null,
-    publication,
-    slot,
+    tables,
+    slot: await describeSlot(client, wanted.slot),
     replication: promising ? await probeReplication(connection) : { kind: 'skipped' },
   }
 }
+
+async function readTable(client: Queryable, question: TableQuestion): Promise<FoundTable> {
+  const read = await readTableAndAccess(client, question)
+  return {
+    table: read?.table ?? null,
+    nearest: read ? null : (await missingTable(client, question.table)).nearest,
+    access: read?.access ?? null,
+    publication: await describePublication(client, question.publication, question.table),
+  }
+}
+
+/** With one of these the mapping cannot be compiled against the table. */
+const COLUMN_CODES: ReadonlySet<string> = new Set(['column_missing', 'column_type_unsupported', 'column_generated'])
 
 async function probeReplication(connection: pg.ClientConfig): Promise<ReplicationProbe> {
   const replication = { ...connection, replication: 'database' }

@@ -2,9 +2,9 @@
 // follows from it is decided in server-findings.ts and table-findings.ts.
 import { readTableFacts, type TableFacts } from './catalogue.ts'
 import type { TableName } from './identifier.ts'
-import { describePublication, type PublicationFacts } from './publication.ts'
+import type { PublicationFacts } from './publication.ts'
 import { type Queryable, queryRows } from './query.ts'
-import { describeSlot, type Slot } from './slot.ts'
+import type { Slot } from './slot.ts'
 
 export interface ServerFacts {
   /** As `server_version_num`: 180004. */
@@ -43,13 +43,19 @@ export type ReplicationProbe =
   | { readonly kind: 'skipped' }
   | { readonly kind: 'failed'; readonly code: string | null; readonly message: string }
 
-export interface SourceFacts {
-  readonly server: ServerFacts
+export interface FoundTable {
   readonly table: TableFacts | null
   /** A table with a similar name, when there is none of this one. */
-  readonly nearestTable: string | null
+  readonly nearest: string | null
   readonly access: TableAccess | null
+  /** What the publication says of the table; null: there is no such publication. */
   readonly publication: PublicationFacts | null
+}
+
+export interface SourceFacts {
+  readonly server: ServerFacts
+  /** In the order in which they were asked for. */
+  readonly tables: readonly FoundTable[]
   readonly slot: Slot | null
   readonly replication: ReplicationProbe
 }
@@ -100,7 +106,6 @@ export interface TableQuestion {
   /** Columns that are read besides the primary key. */
   readonly columns: readonly string[]
   readonly publication: string
-  readonly slot: string
 }
 
 export async function readTableAndAccess(
@@ -111,14 +116,4 @@ export async function readTableAndAccess(
   if (!table) return null
   const [access] = await queryRows<TableAccess>(client, ACCESS, [table.oid, [...table.key, ...question.columns]])
   return { table, access: access ?? null }
-}
-
-export async function readPublicationAndSlot(
-  client: Queryable,
-  question: TableQuestion,
-): Promise<{ readonly publication: PublicationFacts | null; readonly slot: Slot | null }> {
-  return {
-    publication: await describePublication(client, question.publication, question.table),
-    slot: await describeSlot(client, question.slot),
-  }
 }

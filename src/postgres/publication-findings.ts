@@ -6,18 +6,27 @@ import { createPublicationSql, type PublicationFacts, type PublishedTable, publi
 
 export interface WantedPublication {
   readonly name: string
-  readonly table: PublishedTable
   /** We make it when it is missing. */
   readonly create: boolean
 }
 
+export interface PublicationCandidate extends PublishedTable {
+  readonly access: TableAccess
+  /** What the publication says of this table; null: there is no such publication. */
+  readonly facts: PublicationFacts | null
+}
+
 export function publicationFindings(
-  facts: PublicationFacts | null,
   wanted: WantedPublication,
-  rights: { readonly server: ServerFacts; readonly access: TableAccess },
+  tables: readonly PublicationCandidate[],
+  server: ServerFacts,
 ): readonly Finding[] {
-  if (facts) {
-    return publicationProblems(wanted.name, facts, wanted.table).map(({ message, sql }) => ({
+  const there = tables.filter(({ facts }) => facts !== null)
+  if (there.length > 0) {
+    const problems = there.flatMap((table) => (table.facts ? publicationProblems(wanted.name, table.facts, table) : []))
+    // What is wrong with the publication as a whole is said for each table alike.
+    const unique = new Map(problems.map((problem) => [problem.sql, problem]))
+    return [...unique.values()].map(({ message, sql }) => ({
       code: 'publication_mismatch',
       level: 'error',
       message,
@@ -25,15 +34,17 @@ export function publicationFindings(
     }))
   }
   const name = quoteIdentifier(wanted.name)
-  const sql = `${createPublicationSql(wanted.name, wanted.table)};`
+  const sql = `${createPublicationSql(wanted.name, tables)};`
   if (!wanted.create) {
     const message = `There is no publication ${name}, and source.create does not let us make it.`
     return [{ code: 'publication_missing', level: 'error', message, sql }]
   }
-  const { server, access } = rights
   const role = quoteIdentifier(server.role)
-  if (!access.isOwner) {
-    const message = `The publication ${name} is missing, and only the owner of ${quoteTable(wanted.table.name)} can make it: have ${quoteIdentifier(access.owner)} run this.`
+  const foreign = tables.filter(({ access }) => !access.isOwner)
+  if (foreign.length > 0) {
+    const owners = [...new Set(foreign.map(({ access }) => quoteIdentifier(access.owner)))].join(' and ')
+    const names = foreign.map((table) => quoteTable(table.name)).join(', ')
+    const message = `The publication ${name} is missing, and only the owner of ${names} can make it: have ${owners} run this.`
     return [{ code: 'publication_not_creatable', level: 'error', message, sql }]
   }
   if (!server.canCreate) {

@@ -1,4 +1,4 @@
-// The publication: what the server says of it with respect to one table, and making it. We never write column lists or
+// The publication: what the server says of it with respect to each table, and making it. We never write column lists or
 // row filters (they make the application's own UPDATEs and DDL fail, DESIGN §5.1), and never alter a publication that
 // exists: whether it fits is publicationProblems' pure decision, and the operator's to mend.
 import { errorCode, SuprsyncError } from '../core/error.ts'
@@ -100,18 +100,19 @@ export function publicationProblems(
 }
 
 /** The statement for us or, where our role may not, for the table's owner. */
-export function createPublicationSql(name: string, table: PublishedTable): string {
+export function createPublicationSql(name: string, tables: readonly PublishedTable[]): string {
   // ONLY: a table that inherits from this one is no part of it. Partitions are, whatever is written.
   const options = [
     "publish = 'insert, update, delete, truncate'",
-    ...(table.partitioned ? ['publish_via_partition_root = true'] : []),
+    ...(tables.some(({ partitioned }) => partitioned) ? ['publish_via_partition_root = true'] : []),
   ]
-  return `CREATE PUBLICATION ${quoteIdentifier(name)} FOR TABLE ONLY ${quoteTable(table.name)} WITH (${options.join(', ')})`
+  const names = tables.map((table) => `ONLY ${quoteTable(table.name)}`)
+  return `CREATE PUBLICATION ${quoteIdentifier(name)} FOR TABLE ${names.join(', ')} WITH (${options.join(', ')})`
 }
 
 export interface EnsurePublicationOptions {
   readonly name: string
-  readonly table: PublishedTable
+  readonly tables: readonly PublishedTable[]
   /** Make it when it is missing. */
   readonly create: boolean
   /** CREATE PUBLICATION waits for VACUUM and DDL on the table, which must not be for ever. */
@@ -127,29 +128,31 @@ export async function ensurePublication(
   client: Queryable,
   options: EnsurePublicationOptions,
 ): Promise<'exists' | 'created'> {
-  const { name, table } = options
-  if (await fits(client, name, table)) return 'exists'
+  const { name, tables } = options
+  if (await fits(client, name, tables)) return 'exists'
   if (!options.create) {
     throw new SuprsyncError('publication_missing', `There is no publication ${quoteIdentifier(name)}.`)
   }
   await client.query(`SET lock_timeout = ${options.lockTimeoutMs ?? 10_000}`)
   try {
-    await client.query(createPublicationSql(name, table))
+    await client.query(createPublicationSql(name, tables))
     return 'created'
   } catch (error) {
     // duplicate_object, or the unique index when both inserted at the same instant.
     const raced = errorCode(error) === '42710' || errorCode(error) === '23505'
-    if (raced && (await fits(client, name, table))) return 'exists'
+    if (raced && (await fits(client, name, tables))) return 'exists'
     throw error
   } finally {
     await client.query('RESET lock_timeout').catch(() => undefined) // A broken connection keeps no setting.
   }
 }
 
-async function fits(client: Queryable, name: string, table: PublishedTable): Promise<boolean> {
-  const facts = await describePublication(client, name, table.name)
-  if (!facts) return false
-  const [problem] = publicationProblems(name, facts, table)
-  if (problem) throw new SuprsyncError('publication_mismatch', problem.message)
+async function fits(client: Queryable, name: string, tables: readonly PublishedTable[]): Promise<boolean> {
+  for (const table of tables) {
+    const facts = await describePublication(client, name, table.name)
+    if (!facts) return false
+    const [problem] = publicationProblems(name, facts, table)
+    if (problem) throw new SuprsyncError('publication_mismatch', problem.message)
+  }
   return true
 }

@@ -1,7 +1,7 @@
 // What stands against following this table: what it is, what is missing, what our role may not read, and what would make
 // the application's own statements fail (docs/errors.md). Pure: facts in, findings out.
 import type { Finding } from '../core/finding.ts'
-import type { ColumnType, Table } from '../core/row.ts'
+import type { ColumnType } from '../core/row.ts'
 import { type Storage, type TableFacts, tableFrom } from './catalogue.ts'
 import { quoteIdentifier, quoteTable, type TableName } from './identifier.ts'
 import type { TableAccess } from './preflight-facts.ts'
@@ -10,11 +10,10 @@ export interface WantedTable {
   readonly table: TableName
   /** Columns that are read besides the primary key. */
   readonly columns: readonly string[]
-  readonly distinctId: string
+  /** The column that names the user; null: none alone does, or it is a child table. */
+  readonly distinctId: string | null
   /** Whether values of the type can be mapped. */
   readonly supports: (type: ColumnType) => boolean
-  /** What else the mapping has against the table, asked only when all its columns are there and can be read. */
-  readonly examine?: (table: Table) => readonly Finding[]
 }
 
 export function missingTableFinding(table: TableName, nearest: string | null): Finding {
@@ -84,20 +83,20 @@ function columnFindings(facts: TableFacts, wanted: WantedTable): readonly Findin
       findings.push({ code: 'column_generated', level: 'error', message })
     }
   }
-  if (findings.length > 0 || description.kind === 'missing') return findings
-  return wanted.examine?.(description.table) ?? []
+  return findings
 }
 
-function keyFinding(facts: TableFacts, distinctId: string): Finding {
+function keyFinding(facts: TableFacts, distinctId: string | null): Finding {
   const id = facts.columns.find((column) => column.name === distinctId)
   const candidate = id?.notNull && facts.uniqueColumns.includes(id.name)
   return {
     code: 'primary_key_missing',
     level: 'error',
     message: `The table ${quoteTable(facts.name)} has no primary key; published without one, the application's UPDATEs and DELETEs would fail.`,
-    ...(candidate && {
-      sql: `ALTER TABLE ${quoteTable(facts.name)} ADD PRIMARY KEY (${quoteIdentifier(distinctId)});`,
-    }),
+    ...(candidate &&
+      distinctId !== null && {
+        sql: `ALTER TABLE ${quoteTable(facts.name)} ADD PRIMARY KEY (${quoteIdentifier(distinctId)});`,
+      }),
   }
 }
 
@@ -145,7 +144,8 @@ function identityFindings(storage: Storage, key: readonly string[]): readonly Fi
   ]
 }
 
-function distinctIdFindings(facts: TableFacts, distinctId: string): readonly Finding[] {
+function distinctIdFindings(facts: TableFacts, distinctId: string | null): readonly Finding[] {
+  if (distinctId === null) return []
   const column = facts.columns.find((candidate) => candidate.name === distinctId)
   if (!column) return [] // column_missing says so.
   const [table, name] = [quoteTable(facts.name), quoteIdentifier(distinctId)]

@@ -6,15 +6,17 @@ import type { BackfillProgress, CaptureState, ProfileWrite, RowWrite, StateCommi
 import { SuprsyncError } from '../core/error.ts'
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts'
 import { documentOf, type Profile, type Reason } from '../core/profile.ts'
-import type { LiveRow } from '../core/profile-merge.ts'
+import type { LiveChild, LiveRow } from '../core/profile-merge.ts'
 import { parseSnapshot, type Snapshot } from '../core/snapshot.ts'
 import type { StoredRow } from '../core/source-row.ts'
 import { jsonArray, textArray } from './array-literal.ts'
+import { type OwedTable, oweBackfills } from './backfill-store.ts'
 import type { Schema, StateDatabase } from './database.ts'
 
 interface StoredRecord {
   key: string
   distinct_id: string | null
+  user_key: string | null
   live: boolean
   part_hash: string | null
   era: number
@@ -37,7 +39,7 @@ export class CaptureStore implements CaptureState {
 
   async readRows(source: string, keys: readonly string[]): Promise<ReadonlyMap<string, StoredRow>> {
     const { rows } = await sql<StoredRecord>`
-      select key, distinct_id, part is not null as live, part_hash, era, duplicate, change_xid::text, change_lsn::text, read_snapshot::text
+      select key, distinct_id, user_key, part is not null as live, part_hash, era, duplicate, change_xid::text, change_lsn::text, read_snapshot::text
       from source_row where source = ${source} and key = any(${textArray(keys)}::text[])`.execute(this.#db)
     const snapshots = new Map<string, Snapshot>()
     return new Map(rows.map((row) => [row.key, storedRow(row, snapshots)]))
@@ -48,7 +50,7 @@ export class CaptureStore implements CaptureState {
     wanted: readonly { readonly key: string; readonly rowHash: string | null }[],
   ): Promise<ReadonlyMap<string, StoredRow | null>> {
     const { rows } = await sql<StoredRecord & { known: boolean }>`
-      select i.key, r.key is not null as known, r.distinct_id, r.part is not null as live, r.part_hash, r.era, r.duplicate,
+      select i.key, r.key is not null as known, r.distinct_id, r.user_key, r.part is not null as live, r.part_hash, r.era, r.duplicate,
         r.change_xid::text, r.change_lsn::text, r.read_snapshot::text
       from unnest(${textArray(wanted.map(({ key }) => key))}::text[], ${textArray(wanted.map(({ rowHash }) => rowHash))}::text[]) as i (key, row_hash)
       left join lateral (select * from source_row s where s.source = ${source} and s.key = i.key limit 1) r on true
@@ -83,6 +85,58 @@ export class CaptureStore implements CaptureState {
     }))
   }
 
+  async readUserIds(source: string, keys: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const { rows } = await sql<{ key: string; distinct_id: string }>`
+      select key, distinct_id from source_row
+      where source = ${source} and key = any(${textArray(keys)}::text[]) and part is not null and distinct_id is not null`.execute(
+      this.#db,
+    )
+    return new Map(rows.map((row) => [row.key, row.distinct_id]))
+  }
+
+  async readLiveChildren(
+    sources: readonly string[],
+    userKeys: readonly string[],
+    {
+      except,
+      limit,
+    }: { readonly except: readonly { readonly source: string; readonly key: string }[]; readonly limit: number },
+  ): Promise<readonly LiveChild[]> {
+    const { rows } = await sql<{
+      source: string
+      key: string
+      user_key: string
+      part: Profile
+      reasons: readonly Reason[] | null
+      change_lsn: string | null
+    }>`
+      with written as materialized (
+        select * from unnest(${textArray(except.map((row) => row.source))}::text[], ${textArray(except.map((row) => row.key))}::text[]) as e (source, key))
+      select c.* from unnest(${textArray(userKeys)}::text[]) as u (key)
+      cross join unnest(${textArray(sources)}::text[]) as s (source)
+      cross join lateral (
+        select r.source, r.key, r.user_key, r.part, r.reasons, r.change_lsn::text from source_row r
+        where r.user_key = u.key and r.source = s.source and r.part is not null
+          and not exists (select from written e where e.source = r.source and e.key = r.key)
+        order by r.key limit ${limit}) as c`.execute(this.#db)
+    return rows.map((row) => ({
+      source: row.source,
+      key: row.key,
+      userKey: row.user_key,
+      part: row.part,
+      reasons: row.reasons ?? [],
+      changeLsn: row.change_lsn === null ? null : parseLsn(row.change_lsn),
+    }))
+  }
+
+  async readAny(source: string, limit: number): Promise<readonly StoredRow[]> {
+    const { rows } = await sql<StoredRecord>`
+      select key, distinct_id, user_key, part is not null as live, part_hash, era, duplicate, change_xid::text, change_lsn::text, read_snapshot::text
+      from source_row where source = ${source} order by key limit ${limit}`.execute(this.#db)
+    const snapshots = new Map<string, Snapshot>()
+    return rows.map((row) => storedRow(row, snapshots))
+  }
+
   async readTruncated(
     source: string,
     {
@@ -93,7 +147,7 @@ export class CaptureStore implements CaptureState {
     }: { readonly xid: bigint; readonly lsn: Lsn; readonly afterKey: string | null; readonly limit: number },
   ): Promise<readonly StoredRow[]> {
     const { rows } = await sql<StoredRecord>`
-      select key, distinct_id, part is not null as live, part_hash, era, duplicate, change_xid::text, change_lsn::text, read_snapshot::text
+      select key, distinct_id, user_key, part is not null as live, part_hash, era, duplicate, change_xid::text, change_lsn::text, read_snapshot::text
       from source_row
       where source = ${source} and (${afterKey}::text is null or key > ${afterKey}::text)
         and (part is not null or reasons is not null)
@@ -113,16 +167,35 @@ export class CaptureStore implements CaptureState {
   async commit(source: string, write: StateCommit, beforeCommit: () => void): Promise<void> {
     await this.#db.transaction().execute(async (transaction) => {
       await this.#fence(transaction, write.lsn)
-      const rows = writeRows(transaction, source, this.era, write.rows)
+      const rows = writeRows(transaction, this.era, write.rows)
       rows.catch(() => undefined) // heard below
       const profiles = profilesStatement(write.profiles, write.lane) // made while PostgreSQL writes the rows
       await rows
-      if (write.seen) await writeSeen(transaction, source, write.seen)
+      if (write.seen) await writeSeen(transaction, write.seen)
       if (write.profiles.length > 0) await profiles.execute(transaction)
       if (write.marks.length > 0) await writeMarks(transaction, source, write.marks)
-      if (write.truncate) await this.#writeTruncate(transaction, source, write.truncate)
+      if (write.truncate) await this.#writeTruncate(transaction, write.truncate)
+      if (write.forget) await forgetRows(transaction, write.forget)
       if (write.backfill) await writeBackfill(transaction, write.backfill)
       beforeCommit()
+    })
+  }
+
+  /** Notes the mapping of tables that have to be read under it, in this order. */
+  async owe(tables: readonly OwedTable[]): Promise<void> {
+    if (tables.length === 0) return
+    await this.#db.transaction().execute(async (transaction) => {
+      await this.#fence(transaction, null)
+      await oweBackfills(transaction, this.era, tables)
+    })
+  }
+
+  async dropTable(source: string): Promise<void> {
+    await this.#db.transaction().execute(async (transaction) => {
+      await this.#fence(transaction, null)
+      await sql`delete from backfill where source = ${source} and finished_at is null`.execute(transaction)
+      await sql`delete from source_table where source = ${source}`.execute(transaction)
+      await sql`delete from mapped_table where source = ${source}`.execute(transaction)
     })
   }
 
@@ -141,10 +214,10 @@ export class CaptureStore implements CaptureState {
     }
   }
 
-  async #writeTruncate(db: Kysely<Schema>, source: string, truncate: { xid: bigint; lsn: Lsn }): Promise<void> {
+  async #writeTruncate(db: Kysely<Schema>, truncate: NonNullable<StateCommit['truncate']>): Promise<void> {
     await sql`
       insert into source_table (source, era, truncate_xid, truncate_lsn)
-      values (${source}, ${this.era}, ${truncate.xid.toString()}::xid8, ${formatLsn(truncate.lsn)}::pg_lsn)
+      values (${truncate.source}, ${this.era}, ${truncate.xid.toString()}::xid8, ${formatLsn(truncate.lsn)}::pg_lsn)
       on conflict (source) do update set era = excluded.era, truncate_xid = excluded.truncate_xid, truncate_lsn = excluded.truncate_lsn`.execute(
       db,
     )
@@ -155,6 +228,7 @@ function storedRow(row: StoredRecord, snapshots: Map<string, Snapshot>): StoredR
   return {
     key: row.key,
     distinctId: row.distinct_id,
+    userKey: row.user_key,
     live: row.live,
     partHash: row.part_hash,
     era: row.era,
@@ -175,15 +249,17 @@ function reasonsText(reasons: readonly Reason[]): string | null {
   return reasons.length === 0 ? null : JSON.stringify(reasons)
 }
 
-async function writeRows(db: Kysely<Schema>, source: string, era: number, rows: readonly RowWrite[]): Promise<void> {
+async function writeRows(db: Kysely<Schema>, era: number, rows: readonly RowWrite[]): Promise<void> {
   if (rows.length === 0) return
   await sql`
-    insert into source_row as r (source, key, distinct_id, part, part_hash, row_hash, reasons, era, change_xid, change_lsn, read_snapshot, gone_at)
-    select ${source}, i.key, i.distinct_id, i.part, i.part_hash, i.row_hash, i.reasons, ${era}, i.change_xid, i.change_lsn, i.read_snapshot,
+    insert into source_row as r (source, key, distinct_id, user_key, part, part_hash, row_hash, reasons, era, change_xid, change_lsn, read_snapshot, gone_at)
+    select i.source, i.key, i.distinct_id, i.user_key, i.part, i.part_hash, i.row_hash, i.reasons, ${era}, i.change_xid, i.change_lsn, i.read_snapshot,
       case when i.part is null and i.reasons is null and i.change_xid is not null then now() end
     from unnest(
+      ${textArray(rows.map((row) => row.source))}::text[],
       ${textArray(rows.map((row) => row.key))}::text[],
       ${textArray(rows.map((row) => row.content.distinctId))}::text[],
+      ${textArray(rows.map((row) => row.content.userKey))}::text[],
       ${jsonArray(rows.map((row) => row.content.part?.text ?? null))}::jsonb[],
       ${textArray(rows.map((row) => row.content.partHash))}::text[],
       ${textArray(rows.map((row) => row.content.rowHash))}::text[],
@@ -191,21 +267,25 @@ async function writeRows(db: Kysely<Schema>, source: string, era: number, rows: 
       ${textArray(rows.map((row) => row.version.changeXid?.toString() ?? null))}::xid8[],
       ${textArray(rows.map((row) => (row.version.changeLsn === null ? null : formatLsn(row.version.changeLsn))))}::pg_lsn[],
       ${textArray(rows.map((row) => row.version.readSnapshot?.text ?? null))}::pg_snapshot[]
-    ) as i (key, distinct_id, part, part_hash, row_hash, reasons, change_xid, change_lsn, read_snapshot)
+    ) as i (source, key, distinct_id, user_key, part, part_hash, row_hash, reasons, change_xid, change_lsn, read_snapshot)
     on conflict (source, key) do update set
-      distinct_id = excluded.distinct_id, part = excluded.part, part_hash = excluded.part_hash, row_hash = excluded.row_hash, reasons = excluded.reasons,
+      distinct_id = excluded.distinct_id, user_key = excluded.user_key, part = excluded.part, part_hash = excluded.part_hash, row_hash = excluded.row_hash, reasons = excluded.reasons,
       era = excluded.era, change_xid = excluded.change_xid, change_lsn = excluded.change_lsn, read_snapshot = excluded.read_snapshot, gone_at = excluded.gone_at,
       duplicate = r.duplicate and excluded.part is not null`.execute(db)
 }
 
 async function writeSeen(
   db: Kysely<Schema>,
-  source: string,
-  seen: { keys: readonly string[]; snapshot: Snapshot },
+  { source, rows, snapshot }: NonNullable<StateCommit['seen']>,
 ): Promise<void> {
   await sql`
-    update source_row set read_snapshot = ${seen.snapshot.text}::pg_snapshot
-    where source = ${source} and key = any(${textArray(seen.keys)}::text[])`.execute(db)
+    update source_row r set read_snapshot = ${snapshot.text}::pg_snapshot, row_hash = i.row_hash
+    from unnest(${textArray(rows.map(({ key }) => key))}::text[], ${textArray(rows.map(({ rowHash }) => rowHash))}::text[]) as i (key, row_hash)
+    where r.source = ${source} and r.key = i.key`.execute(db)
+}
+
+async function forgetRows(db: Kysely<Schema>, { source, keys }: NonNullable<StateCommit['forget']>): Promise<void> {
+  await sql`delete from source_row where source = ${source} and key = any(${textArray(keys)}::text[])`.execute(db)
 }
 
 async function writeMarks(db: Kysely<Schema>, source: string, marks: StateCommit['marks']): Promise<void> {

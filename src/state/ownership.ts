@@ -12,7 +12,6 @@ export interface NewCheckpoint extends KnownCheckpoint {
   readonly era: number
   /** Pages count only once their snapshot's xmin is beyond it. */
   readonly startXid: bigint
-  readonly mappingHash: string
 }
 
 export async function readCheckpoint(db: Kysely<Schema>): Promise<ReportedCheckpoint | null> {
@@ -45,25 +44,12 @@ export async function readCheckpoint(db: Kysely<Schema>): Promise<ReportedCheckp
   }
 }
 
-/** The first checkpoint of an era, together with the backfill that it owes. */
-export async function createCheckpoint(
-  db: StateDatabase,
-  checkpoint: NewCheckpoint,
-  backfill: { readonly source: string; readonly reason: string; readonly rowsEstimated: number | null },
-): Promise<void> {
-  await db.transaction().execute(async (transaction) => {
-    await sql`
-      insert into checkpoint (era, system_identifier, timeline, slot, table_oid, lsn, start_xid, mapping_hash)
+/** The first checkpoint of an era. What has to be read for it follows from the mapping (CaptureStore.owe). */
+export async function createCheckpoint(db: StateDatabase, checkpoint: NewCheckpoint): Promise<void> {
+  await sql`
+      insert into checkpoint (era, system_identifier, timeline, slot, table_oid, lsn, start_xid)
       values (${checkpoint.era}, ${checkpoint.systemIdentifier}, ${checkpoint.timeline}, ${checkpoint.slot}, ${checkpoint.tableOid},
-        ${formatLsn(checkpoint.lsn)}::pg_lsn, ${checkpoint.startXid.toString()}::xid8, ${checkpoint.mappingHash})`.execute(
-      transaction,
-    )
-    await sql`
-      insert into backfill (era, source, reason, rows_estimated)
-      values (${checkpoint.era}, ${backfill.source}, ${backfill.reason}, ${backfill.rowsEstimated})`.execute(
-      transaction,
-    )
-  })
+        ${formatLsn(checkpoint.lsn)}::pg_lsn, ${checkpoint.startXid.toString()}::xid8)`.execute(db)
 }
 
 /** Noted before the slot is made, so that a start that is killed right after it knows the slot for its own. */

@@ -5,14 +5,13 @@ import { rowSize } from '../core/change-batch.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
 import { FIRST_PAGE_ROWS, nextPageRows } from '../core/page-size.ts'
-import { rowKey, type Table, type TextRow } from '../core/row.ts'
-import type { Page, Pages } from '../core/source-port.ts'
+import { rowKey, type TextRow } from '../core/row.ts'
+import type { Page, SourceTable } from '../core/source-port.ts'
 import type { RowMapper } from './row-mapper.ts'
 import type { StateWriter } from './state-writer.ts'
 
 export interface BackfillOptions {
-  readonly table: Table
-  readonly pages: Pages
+  readonly source: SourceTable
   readonly mapper: RowMapper
   readonly writer: StateWriter
   /** Transactions up to this one may be in the WAL before the slot's start and not yet be visible to a page. */
@@ -23,6 +22,8 @@ export interface BackfillOptions {
 }
 
 export interface BackfillReport {
+  /** The table's name, as it stands in state. */
+  readonly source: string
   /** Since the run began, over restarts. */
   readonly rowsRead: number
   readonly rowsInPage: number
@@ -32,6 +33,9 @@ export interface BackfillReport {
 
 export interface BackfillStart {
   readonly id: string
+  readonly source: string
+  /** Of this run; null: that of the checkpoint counts. */
+  readonly startXid: bigint | null
   readonly cursor: TextRow | null
   readonly rowsRead: number
   readonly rowsEstimated: number | null
@@ -45,34 +49,31 @@ export async function runBackfill(
   start: BackfillStart,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { table, pages, mapper, writer, failPoints, onProgress } = options
+  const { source, mapper, writer, failPoints, onProgress } = options
+  const { name, table, pages } = source
   let { cursor, rowsRead } = start
+  const startXid = start.startXid ?? options.startXid
   let limit = FIRST_PAGE_ROWS
   while (!signal.aborted) {
     const asked = limit
-    const page = await readVisiblePage(options, () => pages.page(cursor, asked), signal)
+    const page = await readVisiblePage({ startXid, log: options.log }, () => pages.page(cursor, asked), signal)
     if (!page) return false
-    const rows = page.rows.map((row) => ({ key: rowKey(table, row), content: mapper.content(row) }))
+    const rows = page.rows.map((row) => ({ key: rowKey(table, row), content: mapper.content(name, row) }))
     cursor = page.rows.at(-1)?.slice(0, table.key.length) ?? cursor
     rowsRead += rows.length
     limit = nextPageRows(asked, { rows: rows.length, sizeBytes: page.rows.reduce((sum, row) => sum + rowSize(row), 0) })
     const finished = rows.length < asked
-    await writer.storePage(rows, page.snapshot, {
-      id: start.id,
-      cursor,
-      rowsRead,
-      firstSnapshot: page.snapshot.text,
-      finished,
-    })
+    const backfill = { id: start.id, cursor, rowsRead, firstSnapshot: page.snapshot.text, finished }
+    await writer.storePage(name, rows, { snapshot: page.snapshot, backfill })
     failPoints.hit('in_backfill')
-    onProgress({ rowsRead, rowsInPage: rows.length, rowsEstimated: start.rowsEstimated, finished })
+    onProgress({ source: name, rowsRead, rowsInPage: rows.length, rowsEstimated: start.rowsEstimated, finished })
     if (finished) return true
   }
   return false
 }
 
 async function readVisiblePage(
-  { startXid, log }: BackfillOptions,
+  { startXid, log }: Pick<BackfillOptions, 'startXid' | 'log'>,
   read: () => Promise<Page>,
   signal: AbortSignal,
 ): Promise<Page | null> {

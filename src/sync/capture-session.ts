@@ -1,6 +1,6 @@
 // One stretch of capturing: takes over (which fences off whoever captured before), opens the source as it is now, then
-// streams and, where a backfill is owed, pages beside it. Ends with the first error of either; whoever runs it decides
-// when to begin again.
+// streams and, where backfills are owed, pages beside it: child tables before the users, so that a user is told whole. Ends
+// with the first error of either; whoever runs it decides when to begin again.
 import type { CaptureState } from '../core/capture-port.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
@@ -12,16 +12,23 @@ import type { CaptureStart } from './checkpoint-progress.ts'
 import { type CompiledSource, RowMapper } from './row-mapper.ts'
 import { StateWriter } from './state-writer.ts'
 
-export interface CapturePorts {
-  /** Makes sure that publication, slot and checkpoint are there and fit together. */
-  prepare(): Promise<void>
-  takeOver(): Promise<{ readonly state: CaptureState; readonly startXid: bigint } & CaptureStart>
-  openSource(): Promise<{ readonly source: Source } & CompiledSource>
-  owedBackfill(era: number): Promise<BackfillStart | null>
+export interface Owed {
+  readonly backfills: readonly BackfillStart[]
+  /** Tables that are mapped no more and whose rows state still holds. */
+  readonly dropped: readonly string[]
 }
 
-export interface CaptureSessionOptions {
-  readonly ports: CapturePorts
+export interface CapturePorts<State extends CaptureState = CaptureState> {
+  /** Makes sure that publication, slot and checkpoint are there and fit together. */
+  prepare(): Promise<void>
+  takeOver(): Promise<{ readonly state: State; readonly startXid: bigint } & CaptureStart>
+  openSource(): Promise<{ readonly source: Source } & CompiledSource>
+  /** What the mapping of today owes; noted in state, so that an interrupted one is resumed. */
+  owed(state: State, compiled: CompiledSource): Promise<Owed>
+}
+
+export interface CaptureSessionOptions<State extends CaptureState = CaptureState> {
+  readonly ports: CapturePorts<State>
   readonly metrics: Metrics
   readonly log: Logger
   readonly failPoints: FailPoints
@@ -30,7 +37,10 @@ export interface CaptureSessionOptions {
   readonly onBackfill: BackfillOptions['onProgress']
 }
 
-export async function runCaptureSession(options: CaptureSessionOptions, signal: AbortSignal): Promise<void> {
+export async function runCaptureSession<State extends CaptureState>(
+  options: CaptureSessionOptions<State>,
+  signal: AbortSignal,
+): Promise<void> {
   const { ports, metrics, failPoints, log } = options
   // Each step may take a while, and whoever was told to stop meanwhile must not take over from anybody.
   await ports.prepare()
@@ -39,14 +49,14 @@ export async function runCaptureSession(options: CaptureSessionOptions, signal: 
   signal.throwIfAborted()
   const { state, lsn, slicedLsn, startXid } = await ports.takeOver()
   signal.throwIfAborted()
-  const { table, pages } = source
-  const owed = await ports.owedBackfill(state.era)
+  const owed = await ports.owed(state, compiled)
   const mapper = new RowMapper(compiled, metrics)
+  const [users, ...children] = compiled.tables
   const writer = new StateWriter({
     state,
     mapper,
-    paging: owed !== null,
-    source: `${table.schema}.${table.name}`,
+    sources: [users.name, ...children.map(({ name }) => name)],
+    owedBackfills: owed.backfills.length,
     metrics,
     failPoints,
     onPending: options.onPending,
@@ -58,14 +68,23 @@ export async function runCaptureSession(options: CaptureSessionOptions, signal: 
 
   const ended = new AbortController()
   const either = AbortSignal.any([signal, ended.signal])
+  const backfill = async () => {
+    for (const dropped of owed.dropped) {
+      log.info({ table: dropped }, 'the mapping no longer reads this table; what it gave is taken back')
+      await writer.forget(dropped, either)
+      await state.dropTable(dropped)
+    }
+    for (const run of owed.backfills) {
+      const table = compiled.tables.find(({ name }) => name === run.source)
+      if (table === undefined) continue
+      const shared = { mapper, writer, startXid, log, failPoints, onProgress: options.onBackfill }
+      if (!(await runBackfill({ source: table, ...shared }, run, either))) return
+    }
+  }
   const captured = capture.run(either)
-  const backfilled = owed
-    ? runBackfill(
-        { table, pages, mapper, writer, startXid, log, failPoints, onProgress: options.onBackfill },
-        owed,
-        either,
-      )
-    : Promise.resolve(true)
+  const backfilled = backfill().catch((error: unknown) => {
+    if (!either.aborted) throw error
+  })
   try {
     await Promise.all([captured, backfilled])
   } finally {

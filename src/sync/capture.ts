@@ -9,7 +9,7 @@ import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Lsn } from '../core/lsn.ts'
 import type { Metrics } from '../core/metrics.ts'
-import { isComplete, type RawRow, rowKey, type TextRow } from '../core/row.ts'
+import { isComplete, type RawRow, rowKey, type Table, type TextRow } from '../core/row.ts'
 import { RowCache } from '../core/row-cache.ts'
 import { widenXid } from '../core/snapshot.ts'
 import type { ChangeStream, Source } from '../core/source-port.ts'
@@ -52,6 +52,7 @@ const XID_REFRESH_MS = 60_000
 
 export class Capture {
   readonly #options: CaptureOptions
+  readonly #tables: ReadonlyMap<number, Table>
   readonly #cache = new RowCache(CACHE_BYTES)
   readonly #checkpoint: CheckpointProgress
   readonly #queue = new StoreQueue()
@@ -72,6 +73,7 @@ export class Capture {
   constructor(options: CaptureOptions, start: CaptureStart) {
     this.#options = options
     this.#received = start.lsn
+    this.#tables = new Map(options.source.tables.map(({ table }) => [table.oid, table]))
     this.#checkpoint = new CheckpointProgress(start)
   }
 
@@ -145,29 +147,33 @@ export class Capture {
 
   #change(event: Exclude<RowEvent, { kind: 'truncate' }>): void {
     const version = this.#version()
-    const { table } = this.#options.source
+    const table = this.#table(event.table)
     this.#options.metrics.capturedChanges(event.kind, 1)
-    if (event.kind === 'delete') return this.#put(event.key, null, version)
-    if (event.kind === 'update' && event.oldKey) this.#put(event.oldKey, null, version)
+    if (event.kind === 'delete') return this.#put(table, event.key, { row: null, version })
+    if (event.kind === 'update' && event.oldKey) this.#put(table, event.oldKey, { row: null, version })
     const key = event.row.slice(0, table.key.length)
     if (!isComplete(key)) throw new SuprsyncError('protocol_key_missing', 'A change does not name its row.')
-    this.#put(key, event.row, version)
+    this.#put(table, key, { row: event.row, version })
   }
 
-  #put(keyValues: TextRow, row: RawRow | null, version: ChangeVersion): void {
-    const { table } = this.#options.source
+  #put(
+    table: Table,
+    keyValues: TextRow,
+    { row, version }: { readonly row: RawRow | null; readonly version: ChangeVersion },
+  ): void {
     const key = rowKey(table, keyValues)
     const earlier = this.#batch.latest(table.oid, key)
     if (earlier === undefined) {
       // A row is in at most one of the two: it leaves the cache when it enters a batch.
-      const cached = this.#cache.get(key) ?? this.#queue.latest(table.oid, key)
+      const cached = this.#cache.get(cacheKey(table.oid, key)) ?? this.#queue.latest(table.oid, key)
       if (row && cached) {
         const filled = fillUnchanged(row, cached)
-        if (this.#cache.holds(key, filled)) return this.#options.metrics.skippedChanges('unmapped_noop', 1)
-        this.#cache.delete(key)
+        if (this.#cache.holds(cacheKey(table.oid, key), filled))
+          return this.#options.metrics.skippedChanges('unmapped_noop', 1)
+        this.#cache.delete(cacheKey(table.oid, key))
         return this.#batch.put(table.oid, key, keyValues, filled, version)
       }
-      this.#cache.delete(key)
+      this.#cache.delete(cacheKey(table.oid, key))
     }
     this.#batch.put(table.oid, key, keyValues, row, version)
   }
@@ -175,16 +181,21 @@ export class Capture {
   async #truncate(event: Extract<RowEvent, { kind: 'truncate' }>, signal: AbortSignal): Promise<void> {
     const version = this.#version()
     const { source, metrics, writer } = this.#options
-    if (!event.tables.includes(source.table.oid)) return
+    const truncated = source.tables.filter(({ table }) => event.tables.includes(table.oid))
+    if (truncated.length === 0) return
     await this.#store(signal)
     await this.#queue.drained()
     metrics.capturedChanges('truncate', 1)
     this.#cache.clear()
     this.#checkpoint.storedSlice(version.commitLsn)
-    await writer.storeTruncate(
-      { xid: version.xid, lsn: version.commitLsn, committedAt: version.committedAt },
-      this.#stopping,
-    )
+    const stamp = { xid: version.xid, lsn: version.commitLsn, committedAt: version.committedAt }
+    for (const { name } of truncated) await writer.storeTruncate(name, stamp, this.#stopping)
+  }
+
+  #table(oid: number): Table {
+    const found = this.#tables.get(oid)
+    if (found) return found
+    throw new TypeError('a change of a table that is not followed')
   }
 
   #version(): ChangeVersion {
@@ -243,21 +254,21 @@ export class Capture {
   }
 
   async #readAhead(batch: ChangeBatch, signal: AbortSignal): Promise<ReadAhead> {
-    const { source, mapper, writer } = this.#options
-    const rows = await mapper.streamed(batch.rows(), source, { ended: signal, stop: this.#stopping })
+    const { mapper, writer } = this.#options
+    const rows = await mapper.streamed(batch.rows(), { ended: signal, stop: this.#stopping })
     return await writer.readAhead(rows)
   }
 
   async #storeBatch({ batch, received, within, asked }: BatchPart, ahead: ReadAhead): Promise<void> {
-    const { source, writer, metrics, failPoints } = this.#options
+    const { writer, metrics, failPoints } = this.#options
     const lsn = received > this.#checkpoint.persisted ? received : null
     const written = await writer.storeStreamed(ahead, lsn)
     if (written && within) this.#checkpoint.storedSlice(within.commitLsn)
     let persisted = written && lsn !== null
     const later = [...this.#queue.after(batch), this.#batch]
-    for (const { key, row } of batch.rows()) {
-      const newer = later.some((other) => other.latest(source.table.oid, key) !== undefined)
-      if (row && !newer && isComplete(row)) this.#cache.set(key, row)
+    for (const { table, key, row } of batch.rows()) {
+      const newer = later.some((other) => other.latest(table, key) !== undefined)
+      if (row && !newer && isComplete(row)) this.#cache.set(cacheKey(table, key), row)
     }
     if (!persisted && this.#checkpoint.isDue(received, asked)) {
       await writer.advance(received)
@@ -283,4 +294,8 @@ export class Capture {
     this.#nearXid = await this.#options.source.readCurrentXid()
     this.#nearXidAt = performance.now()
   }
+}
+
+function cacheKey(oid: number, key: string): string {
+  return `${oid} ${key}`
 }

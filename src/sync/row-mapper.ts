@@ -3,57 +3,82 @@
 // snapshot sees the change (a commit is streamed before other sessions see it).
 import { sleep } from '../core/abort.ts'
 import { type BatchedRow, rowSize } from '../core/change-batch.ts'
-import type { Mapping } from '../core/mapping.ts'
+import type { MappedChild, MappedRow } from '../core/mapping.ts'
 import type { Metrics } from '../core/metrics.ts'
 import { FIRST_PAGE_ROWS, nextPageRows } from '../core/page-size.ts'
 import { documentOf } from '../core/profile.ts'
-import { isComplete, rowKey, type Table, type TextRow } from '../core/row.ts'
+import { isComplete, rowKey, type TextRow } from '../core/row.ts'
 import { type Snapshot, sees } from '../core/snapshot.ts'
-import type { Pages } from '../core/source-port.ts'
+import type { SourceTable } from '../core/source-port.ts'
 import { partHash, type RowContent, rowHash, type StreamedRow } from '../core/source-row.ts'
 
-export interface CompiledSource {
-  readonly mapping: Mapping
+/** A followed table with its mapping. */
+export interface MappedTable extends SourceTable {
+  readonly map: (row: TextRow) => MappedRow | MappedChild
   /** Another mapping, another hash: what was stored under the former is mapped anew. */
   readonly mappingHash: string
 }
 
+export interface CompiledSource {
+  /** The users table, then the child tables in the order of the mapping. */
+  readonly tables: readonly [MappedTable, ...MappedTable[]]
+  /** A users row's distinct_id is its key, exactly. */
+  readonly idIsKey: boolean
+}
+
 export class RowMapper {
-  readonly #mapping: Mapping
-  readonly #mappingHash: string
+  readonly #byOid: ReadonlyMap<number, MappedTable>
+  readonly #byName: ReadonlyMap<string, MappedTable>
   readonly #metrics: Metrics
+  readonly idIsKey: boolean
 
-  constructor({ mapping, mappingHash }: CompiledSource, metrics: Metrics) {
-    this.#mapping = mapping
-    this.#mappingHash = mappingHash
+  constructor({ tables, idIsKey }: CompiledSource, metrics: Metrics) {
+    this.#byOid = new Map(tables.map((table) => [table.table.oid, table]))
+    this.#byName = new Map(tables.map((table) => [table.name, table]))
     this.#metrics = metrics
+    this.idIsKey = idIsKey
   }
 
-  get idIsKey(): boolean {
-    return this.#mapping.idIsKey
-  }
-
-  content(row: TextRow): RowContent {
-    const mapped = this.#mapping.map(row)
+  /** @param source the table's name. */
+  content(source: string, row: TextRow): RowContent {
+    const { map, mappingHash } = known(this.#byName.get(source))
+    const mapped = map(row)
     for (const reason of mapped.reasons) this.#metrics.valueLeftOut(reason.key, reason.code)
-    const { reasons, distinctId } = mapped
-    const hash = rowHash(this.#mappingHash, row)
-    const part = mapped.kind === 'user' ? documentOf(mapped.profile) : null
-    return { distinctId, part, partHash: partHash(part, reasons), rowHash: hash, reasons }
+    const { reasons } = mapped
+    const part = mapped.kind === 'absent' ? null : documentOf(mapped.profile)
+    return {
+      distinctId: 'distinctId' in mapped ? mapped.distinctId : null,
+      userKey: 'userKey' in mapped ? mapped.userKey : null,
+      part,
+      partHash: partHash(part, reasons),
+      rowHash: rowHash(mappingHash, row),
+      reasons,
+    }
   }
 
   /** @param stop gives up waiting for a change that readings do not see yet: it will be received again. */
   async streamed(
     batch: Iterable<BatchedRow>,
-    source: { readonly table: Table; readonly pages: Pages },
-    { ended, stop }: { readonly ended: AbortSignal; readonly stop: AbortSignal | null },
+    signals: { readonly ended: AbortSignal; readonly stop: AbortSignal | null },
   ): Promise<readonly StreamedRow[]> {
     const rows: StreamedRow[] = []
     const incomplete: BatchedRow[] = []
     for (const batched of batch) {
       if (batched.row !== null && !isComplete(batched.row)) incomplete.push(batched)
-      else rows.push(this.#streamed(batched, batched.row, null))
+      else rows.push(this.#streamed(known(this.#byOid.get(batched.table)), batched, batched.row, null))
     }
+    for (const [oid, some] of Map.groupBy(incomplete, (batched) => batched.table)) {
+      for await (const row of this.#readAgain(known(this.#byOid.get(oid)), some, signals)) rows.push(row)
+    }
+    signals.ended.throwIfAborted()
+    return rows
+  }
+
+  async *#readAgain(
+    source: MappedTable,
+    incomplete: readonly BatchedRow[],
+    { ended, stop }: { readonly ended: AbortSignal; readonly stop: AbortSignal | null },
+  ): AsyncGenerator<StreamedRow> {
     for (let left = incomplete, limit = FIRST_PAGE_ROWS; left.length > 0 && !ended.aborted; ) {
       const some = left.slice(0, limit)
       const page = await source.pages.rows(some.map((batched) => batched.keyValues))
@@ -61,7 +86,7 @@ export class RowMapper {
       const unseen = some.filter((batched) => !sees(page.snapshot, batched.version.xid))
       for (const batched of some) {
         if (sees(page.snapshot, batched.version.xid)) {
-          rows.push(this.#streamed(batched, found.get(batched.key) ?? null, page.snapshot))
+          yield this.#streamed(source, batched, found.get(batched.key) ?? null, page.snapshot)
         }
       }
       limit = nextPageRows(limit, {
@@ -73,17 +98,16 @@ export class RowMapper {
       stop?.throwIfAborted()
       await sleep(20, ended)
     }
-    ended.throwIfAborted()
-    return rows
   }
 
-  #streamed(batched: BatchedRow, row: TextRow | null, readSnapshot: Snapshot | null): StreamedRow {
+  #streamed(source: MappedTable, batched: BatchedRow, row: TextRow | null, readSnapshot: Snapshot | null): StreamedRow {
     const reread = row !== null && readSnapshot !== null
     return {
+      source: source.name,
       key: batched.key,
       row: reread ? null : row,
-      content: reread ? this.content(row) : null,
-      rowHash: row === null ? null : rowHash(this.#mappingHash, row),
+      content: reread ? this.content(source.name, row) : null,
+      rowHash: row === null ? null : rowHash(source.mappingHash, row),
       xid: batched.version.xid,
       commitLsn: batched.version.commitLsn,
       firstCommittedAt: batched.firstCommittedAt,
@@ -92,4 +116,9 @@ export class RowMapper {
       readSnapshot,
     }
   }
+}
+
+function known(table: MappedTable | undefined): MappedTable {
+  if (table) return table
+  throw new TypeError('a row of a table that the mapping does not follow')
 }

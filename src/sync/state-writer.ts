@@ -6,8 +6,7 @@ import type { BackfillProgress, CaptureState, RowWrite, StateCommit } from '../c
 import type { FailPoints } from '../core/fail-points.ts'
 import { type Lsn, NO_LSN } from '../core/lsn.ts'
 import type { Metrics } from '../core/metrics.ts'
-import { mergeUsers } from '../core/profile-merge.ts'
-import { liveRows, pagedWrite, streamedWrite, TouchedUsers } from '../core/row-writes.ts'
+import { pagedWrite, streamedWrite, TouchedUsers } from '../core/row-writes.ts'
 import type { Snapshot } from '../core/snapshot.ts'
 import {
   ABSENT,
@@ -16,19 +15,22 @@ import {
   needsVersion,
   type PagedRow,
   type RowContent,
+  rowId,
   type StoredRow,
   type StreamedRow,
   type StreamVerdict,
 } from '../core/source-row.ts'
+import { assembleUsers } from './assembly.ts'
 import { Breather } from './breather.ts'
 import type { RowMapper } from './row-mapper.ts'
 
 export interface StateWriterOptions {
   readonly state: CaptureState
-  readonly source: string
+  /** Names of the tables in state: the users table, then the child tables in the order of the mapping. */
+  readonly sources: readonly [string, ...string[]]
   readonly mapper: Pick<RowMapper, 'content' | 'idIsKey'>
-  /** A backfill is owed: pages are read until its last one is stored. */
-  readonly paging: boolean
+  /** Runs of a backfill that are owed: pages are read until the last one of each is stored. */
+  readonly owedBackfills: number
   readonly metrics: Metrics
   readonly failPoints: FailPoints
   /** Called after each commit that may have made users pending. */
@@ -38,7 +40,8 @@ export interface StateWriterOptions {
 /** What was read and mapped for a batch before its turn came. */
 export interface ReadAhead {
   readonly rows: readonly StreamedRow[]
-  readonly keys: ReadonlySet<string>
+  /** Of the rows, as rowId gives them; so are all keys below. */
+  readonly ids: ReadonlySet<string>
   /** The rows that differ from what is stored; null: unknown to state. */
   readonly stored: Map<string, StoredRow | null>
   readonly contents: Map<string, RowContent>
@@ -53,29 +56,30 @@ const NOTHING: Omit<StateCommit, 'lane'> = {
   marks: [],
   lsn: null,
   truncate: null,
+  forget: null,
   backfill: null,
 }
-const TRUNCATE_SLICE = 2_000
+const SLICE = 2_000
 const BREATHE_EVERY_ROWS = 50
 
 export class StateWriter {
   readonly #options: StateWriterOptions
-  #paging: boolean
+  #owedBackfills: number
   #turn: Promise<unknown> = Promise.resolve()
   readonly #ahead = new Set<ReadAhead>()
-  /** The keys of the commit that is under way. */
+  /** The rows of the commit that is under way. */
   #writing: readonly string[] = []
 
   constructor(options: StateWriterOptions) {
     this.#options = options
-    this.#paging = options.paging
+    this.#owedBackfills = options.owedBackfills
   }
 
   /** Reads and maps what storing these rows will need. Needs no turn: it may go on while an earlier batch is committed. */
   async readAhead(rows: readonly StreamedRow[]): Promise<ReadAhead> {
-    const keys = new Set(rows.map(({ key }) => key))
-    const stale = new Set(this.#writing.filter((key) => keys.has(key)))
-    const ahead: ReadAhead = { rows, keys, stored: new Map(), contents: new Map(), stale }
+    const ids = new Set(rows.map(({ source, key }) => rowId(source, key)))
+    const stale = new Set(this.#writing.filter((id) => ids.has(id)))
+    const ahead: ReadAhead = { rows, ids, stored: new Map(), contents: new Map(), stale }
     this.#ahead.add(ahead)
     try {
       await this.#read(ahead, rows)
@@ -92,10 +96,10 @@ export class StateWriter {
       this.#ahead.delete(ahead)
       const { rows, stale } = ahead
       if (stale.size > 0) {
-        for (const key of stale) ahead.stored.delete(key)
+        for (const id of stale) ahead.stored.delete(id)
         await this.#read(
           ahead,
-          rows.filter(({ key }) => stale.has(key)),
+          rows.filter(({ source, key }) => stale.has(rowId(source, key))),
         )
       }
       const { state, metrics } = this.#options
@@ -104,8 +108,9 @@ export class StateWriter {
       const touched = new TouchedUsers()
       const writes: RowWrite[] = []
       for (const unmapped of rows) {
-        const content = ahead.contents.get(unmapped.key)
-        const known = ahead.stored.get(unmapped.key)
+        const id = rowId(unmapped.source, unmapped.key)
+        const content = ahead.contents.get(id)
+        const known = ahead.stored.get(id)
         if (known === undefined || content === undefined) {
           skipped.noop += 1
           continue
@@ -132,64 +137,75 @@ export class StateWriter {
     })
   }
 
+  get #paging(): boolean {
+    return this.#owedBackfills > 0
+  }
+
   async #read(ahead: ReadAhead, rows: readonly StreamedRow[]): Promise<void> {
-    if (rows.length === 0) return
-    const { state, source, mapper } = this.#options
-    const changed = await state.readChangedRows(
-      source,
-      rows.map((row) => ({ key: row.key, rowHash: needsVersion(row, this.#paging) ? null : row.rowHash })),
-    )
+    const { state, mapper } = this.#options
     const breather = new Breather(BREATHE_EVERY_ROWS)
-    for (const { key, row, content } of rows) {
-      const known = changed.get(key)
-      if (known === undefined) continue
-      ahead.stored.set(key, known)
-      if (ahead.contents.has(key)) continue
-      ahead.contents.set(key, content ?? (row === null ? ABSENT : mapper.content(row)))
-      if (breather.isDue()) await breather.breathe()
+    for (const [source, some] of Map.groupBy(rows, (row) => row.source)) {
+      const changed = await state.readChangedRows(
+        source,
+        some.map((row) => ({ key: row.key, rowHash: needsVersion(row, this.#paging) ? null : row.rowHash })),
+      )
+      for (const { key, row, content } of some) {
+        const known = changed.get(key)
+        if (known === undefined) continue
+        const id = rowId(source, key)
+        ahead.stored.set(id, known)
+        if (ahead.contents.has(id)) continue
+        ahead.contents.set(id, content ?? (row === null ? ABSENT : mapper.content(source, row)))
+        if (breather.isDue()) await breather.breathe()
+      }
     }
   }
 
-  storePage(rows: readonly PagedRow[], snapshot: Snapshot, backfill: BackfillProgress): Promise<void> {
+  storePage(
+    source: string,
+    rows: readonly PagedRow[],
+    { snapshot, backfill }: { readonly snapshot: Snapshot; readonly backfill: BackfillProgress },
+  ): Promise<void> {
     return this.#inTurn(async () => {
-      const { state, source, metrics } = this.#options
+      const { state, metrics } = this.#options
       const stored = await state.readRows(
         source,
         rows.map((row) => row.key),
       )
-      const page = { snapshot, era: state.era, truncateXid: await state.readTruncateXid(source) }
+      const page = { source, snapshot, era: state.era, truncateXid: await state.readTruncateXid(source) }
       const touched = new TouchedUsers()
       const writes: RowWrite[] = []
-      const seen: string[] = []
+      const seen: { readonly key: string; readonly rowHash: string | null }[] = []
       const now = Date.now()
       for (const row of rows) {
         const known = stored.get(row.key)
         const verdict = judgePaged(known, row, page)
-        if (verdict === 'seen') seen.push(row.key)
+        if (verdict === 'seen') seen.push({ key: row.key, rowHash: row.content.rowHash })
         if (verdict !== 'write') continue
         writes.push(pagedWrite(row, known, page))
         touched.add(known, row.content, { changeLsn: NO_LSN, firstChangedAt: now, lastChangedAt: now })
       }
-      const seenRows = seen.length === 0 ? null : { keys: seen, snapshot }
-      await this.#commit(writes, stored, touched, { ...NOTHING, lane: 1, seen: seenRows, backfill })
-      if (backfill.finished) this.#paging = false
+      const seenRows = seen.length === 0 ? null : { source, rows: seen, snapshot }
+      await this.#commit(writes, byId(source, stored), touched, { ...NOTHING, lane: 1, seen: seenRows, backfill })
+      if (backfill.finished) this.#owedBackfills -= 1
       metrics.backfillRows(rows.length)
     })
   }
 
   /** Tombstones for every row that the TRUNCATE removed, in slices; the checkpoint does not move. */
   storeTruncate(
+    source: string,
     version: { readonly xid: bigint; readonly lsn: Lsn; readonly committedAt: number },
     stop: AbortSignal | null,
   ): Promise<void> {
     return this.#inTurn(async () => {
-      const { state, source } = this.#options
+      const { state } = this.#options
       const touch = { changeLsn: version.lsn, firstChangedAt: version.committedAt, lastChangedAt: version.committedAt }
-      let truncate: StateCommit['truncate'] = { xid: version.xid, lsn: version.lsn }
+      let truncate: StateCommit['truncate'] = { source, xid: version.xid, lsn: version.lsn }
       let afterKey: string | null = null
       for (;;) {
         stop?.throwIfAborted() // begun again from the checkpoint
-        const rows = await state.readTruncated(source, { ...version, afterKey, limit: TRUNCATE_SLICE })
+        const rows = await state.readTruncated(source, { ...version, afterKey, limit: SLICE })
         if (rows.length === 0 && truncate === null) return
         const stored = new Map(rows.map((row) => [row.key, row]))
         const touched = new TouchedUsers()
@@ -197,15 +213,32 @@ export class StateWriter {
           touched.add(row, ABSENT, touch)
           const readSnapshot = row.era === state.era ? row.readSnapshot : null
           return {
+            source,
             key: row.key,
-            content: { ...ABSENT, distinctId: row.distinctId },
+            content: { ...ABSENT, distinctId: row.distinctId, userKey: row.userKey },
             version: { changeXid: version.xid, changeLsn: version.lsn, readSnapshot },
           }
         })
-        await this.#commit(writes, stored, touched, { ...NOTHING, lane: 0, truncate })
+        await this.#commit(writes, byId(source, stored), touched, { ...NOTHING, lane: 0, truncate })
         truncate = null
         afterKey = rows.at(-1)?.key ?? null
-        if (rows.length < TRUNCATE_SLICE) return
+        if (rows.length < SLICE) return
+      }
+    })
+  }
+
+  /** Forgets a child table that is followed no more: its users lose what its rows gave them. Begun again if interrupted. */
+  forget(source: string, signal: AbortSignal): Promise<void> {
+    return this.#inTurn(async () => {
+      for (;;) {
+        signal.throwIfAborted()
+        const rows = await this.#options.state.readAny(source, SLICE)
+        if (rows.length === 0) return
+        const touched = new TouchedUsers()
+        const now = Date.now()
+        for (const row of rows) touched.add(row, ABSENT, { changeLsn: NO_LSN, firstChangedAt: now, lastChangedAt: now })
+        const forget = { source, keys: rows.map((row) => row.key) }
+        await this.#commit([], new Map(), touched, { ...NOTHING, lane: 1, forget })
       }
     })
   }
@@ -224,31 +257,27 @@ export class StateWriter {
     touched: TouchedUsers,
     base: StateCommit,
   ): Promise<void> {
-    const { state, source, mapper, metrics, failPoints, onPending } = this.#options
-    const ids = touched.ids
-    const keys = rows.map((row) => row.key)
-    const written = new Set(keys)
-    const shared = mapper.idIsKey ? ids.filter((id) => !written.has(id)) : ids
-    const others = shared.length === 0 ? [] : await state.readLiveRows(source, shared, keys)
-    const { profiles, marks } = mergeUsers(ids, [...liveRows(rows, stored), ...others])
-    const write = {
-      ...base,
-      rows,
-      marks,
-      profiles: profiles.map((profile) => ({ ...profile, ...touched.of(profile.distinctId) })),
-    }
-    this.#outdate([...keys, ...(base.seen?.keys ?? []), ...marks.map(({ key }) => key)])
+    const { state, sources, metrics, failPoints, onPending } = this.#options
+    const [users] = sources
+    const { profiles, marks } = await assembleUsers(this.#options, { rows, stored, touched })
+    const write = { ...base, rows, marks, profiles }
+    const { seen } = base
+    this.#outdate([
+      ...rows.map(({ source, key }) => rowId(source, key)),
+      ...(seen?.rows ?? []).map(({ key }) => rowId(seen?.source ?? '', key)),
+      ...marks.map(({ key }) => rowId(users, key)),
+    ])
     const startedAt = performance.now()
-    await state.commit(source, write, () => failPoints.hit('in_state_transaction'))
+    await state.commit(users, write, () => failPoints.hit('in_state_transaction'))
     this.#writing = []
     metrics.stateCommit(performance.now() - startedAt)
     // Slices are due only with the end of their transaction, pages at once.
     if (base.lsn !== null || (profiles.length > 0 && base.lane === 1)) onPending()
   }
 
-  #outdate(keys: readonly string[]): void {
-    this.#writing = keys
-    for (const { keys: theirs, stale } of this.#ahead) for (const key of keys) if (theirs.has(key)) stale.add(key)
+  #outdate(ids: readonly string[]): void {
+    this.#writing = ids
+    for (const { ids: theirs, stale } of this.#ahead) for (const id of ids) if (theirs.has(id)) stale.add(id)
   }
 
   #inTurn<T>(task: () => Promise<T>): Promise<T> {
@@ -256,4 +285,8 @@ export class StateWriter {
     this.#turn = result.catch(() => undefined) // the caller gets the error; the next turn is not its business
     return result
   }
+}
+
+function byId(source: string, stored: ReadonlyMap<string, StoredRow>): ReadonlyMap<string, StoredRow> {
+  return new Map([...stored].map(([key, row]) => [rowId(source, key), row]))
 }

@@ -9,6 +9,7 @@ import type { Finding } from '../../src/core/finding.ts'
 import { isSupported } from '../../src/core/values.ts'
 import { checkSource, checkState, type WantedSource } from '../../src/postgres/check.ts'
 import { connectionConfig, openClient } from '../../src/postgres/connection.ts'
+import type { WantedTable } from '../../src/postgres/table-findings.ts'
 import { type Cluster, startCluster } from '../support/cluster.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { startDroppingProxy } from '../support/dropping-proxy.ts'
@@ -16,22 +17,22 @@ import { majorOf } from '../support/server-version.ts'
 
 const USERS = 'CREATE TABLE users (id int PRIMARY KEY, email text, phone text)'
 
-function wanted(database: TestDatabase, overrides: Partial<WantedSource> = {}): WantedSource {
-  return {
-    table: { schema: 'public', name: 'users' },
-    columns: ['email', 'phone'],
-    distinctId: 'id',
+type Overrides = Partial<WantedTable & Omit<WantedSource, 'tables'>>
+
+function wanted(database: TestDatabase, overrides: Overrides = {}): WantedSource {
+  const { table, columns, distinctId = 'id', ...more } = overrides
+  const users = {
+    table: table ?? { schema: 'public', name: 'users' },
+    columns: columns ?? ['email', 'phone'],
+    distinctId,
     supports: isSupported,
-    slot: database.slot,
-    publication: 'suprsync',
-    create: true,
-    ...overrides,
   }
+  return { tables: [users], slot: database.slot, publication: 'suprsync', create: true, ...more }
 }
 
 async function check(
   database: TestDatabase,
-  overrides: Partial<WantedSource> = {},
+  overrides: Overrides = {},
   url = database.url,
 ): Promise<readonly Finding[]> {
   const findings = await checkSource(connectionConfig(url), wanted(database, overrides))

@@ -69,7 +69,7 @@ async function commitUntilFenced(
   }
 }
 
-const truncate: StateCommit['truncate'] = { xid: 900n, lsn: parseLsn('0/300') }
+const truncate: StateCommit['truncate'] = { source: SOURCE, xid: 900n, lsn: parseLsn('0/300') }
 const backfill: StateCommit['backfill'] = {
   id: '1',
   cursor: ['7'],
@@ -82,6 +82,7 @@ function write(key: string, lsn: string): StateCommit {
   return {
     rows: [
       {
+        source: SOURCE,
         key,
         content: { ...ABSENT, distinctId: key },
         version: { changeXid: 800n, changeLsn: NO_LSN, readSnapshot: null },
@@ -93,6 +94,7 @@ function write(key: string, lsn: string): StateCommit {
     lane: 0,
     lsn: parseLsn(lsn),
     truncate: null,
+    forget: null,
     backfill: null,
   }
 }

@@ -33,10 +33,7 @@ test('the role may do what suprsync does, and no more; and all of it can be take
 
   const connection = connectionConfig(database.urlAs(database.name, PASSWORD))
   const wanted = {
-    table: { schema: 'public', name: 'users' },
-    columns: COLUMNS,
-    distinctId: 'id',
-    supports: isSupported,
+    tables: [{ table: { schema: 'public', name: 'users' }, columns: COLUMNS, distinctId: 'id', supports: isSupported }],
     publication: 'suprsync',
     slot: database.slot,
     create: true,

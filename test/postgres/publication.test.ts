@@ -17,7 +17,7 @@ async function withUsers(): Promise<TestDatabase> {
 async function ensure(database: TestDatabase, name: string, create = true, table = users): Promise<string> {
   const client = await openClient(connectionConfig(database.url))
   try {
-    return await ensurePublication(client, { name, table, create, lockTimeoutMs: 100 })
+    return await ensurePublication(client, { name, tables: [table], create, lockTimeoutMs: 100 })
   } finally {
     await client.end()
   }
@@ -119,7 +119,7 @@ test('a process that was quicker by an uncommitted transaction is waited for', a
     await first.query('BEGIN; CREATE PUBLICATION pub FOR TABLE ONLY "Users"')
     const client = await openClient(connectionConfig(database.url))
     const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
-    const second = ensurePublication(client, { name: 'pub', table: users, create: true })
+    const second = ensurePublication(client, { name: 'pub', tables: [users], create: true })
     await until(
       async () => {
         const waiting = await database.query('SELECT 1 FROM pg_locks WHERE pid = $1 AND NOT granted', [rows[0]?.pid])

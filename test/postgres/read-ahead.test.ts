@@ -17,11 +17,13 @@ const SOURCE = 'public.users'
 
 function content(email: string): RowContent {
   const part = documentOf({ channels: { $email: [email] }, properties: {} })
-  return { distinctId: '1', part, partHash: partHash(part, []), rowHash: rowHash('m', ['1', email]), reasons: [] }
+  const hash = rowHash('m', ['1', email])
+  return { distinctId: '1', userKey: null, part, partHash: partHash(part, []), rowHash: hash, reasons: [] }
 }
 
 function change(email: string, version: number): StreamedRow {
   return {
+    source: SOURCE,
     key: '1',
     row: ['1', email],
     content: null,
@@ -56,7 +58,11 @@ async function withGate(
     readChangedRows: (...args) => state.readChangedRows(...args),
     readLiveRows: (...args) => state.readLiveRows(...args),
     readTruncated: (...args) => state.readTruncated(...args),
+    readUserIds: (...args) => state.readUserIds(...args),
+    readLiveChildren: (...args) => state.readLiveChildren(...args),
+    readAny: (...args) => state.readAny(...args),
     readTruncateXid: (source) => state.readTruncateXid(source),
+    dropTable: (source) => state.dropTable(source),
     advance: (lsn) => state.advance(lsn),
     commit: async (...args) => {
       gate.onArrival()
@@ -66,9 +72,9 @@ async function withGate(
   }
   const writer = new StateWriter({
     state: gated,
-    mapper: { idIsKey: true, content: (row) => content(row[1] ?? '') },
-    source: SOURCE,
-    paging: true,
+    mapper: { idIsKey: true, content: (_source, row) => content(row[1] ?? '') },
+    sources: [SOURCE],
+    owedBackfills: 1,
     metrics: NO_METRICS,
     failPoints: NO_FAIL_POINTS,
     onPending: () => undefined,
@@ -101,13 +107,8 @@ test('a page that comes between reading ahead and storing is seen', () =>
   withGate(async (writer, _gate, desired) => {
     const ahead = await writer.readAhead([change('old@x.io', 1)])
     const page = parseSnapshot('2000:2000:')
-    await writer.storePage([{ key: '1', content: content('new@x.io') }], page, {
-      id: '1',
-      cursor: null,
-      rowsRead: 1,
-      firstSnapshot: page.text,
-      finished: false,
-    })
+    const backfill = { id: '1', cursor: null, rowsRead: 1, firstSnapshot: page.text, finished: false }
+    await writer.storePage(SOURCE, [{ key: '1', content: content('new@x.io') }], { snapshot: page, backfill })
     // The page saw the change's transaction and what came after it.
     expect(await writer.storeStreamed(ahead, null)).toBe(false)
     expect(await desired()).toEqual({ 1: { $email: ['new@x.io'] } })

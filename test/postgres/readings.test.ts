@@ -95,7 +95,16 @@ test('the checkpoint has moved when its position has, not when something else wa
     await seedCheckpoint(database, parseLsn('0/1000'))
     const { state, lsn } = await takeOver(db)
     const sinceMs = async () => (await readCheckpoint(db))?.sinceAdvancedMs ?? Number.NaN
-    const nothing = { rows: [], seen: null, profiles: [], marks: [], lane: 1 as const, truncate: null, backfill: null }
+    const nothing = {
+      rows: [],
+      seen: null,
+      profiles: [],
+      marks: [],
+      lane: 1 as const,
+      truncate: null,
+      forget: null,
+      backfill: null,
+    }
     await state.commit('t', { ...nothing, lsn: null }, () => undefined)
     await state.advance(lsn)
     expect(await sinceMs()).toBeGreaterThanOrEqual(90_000)

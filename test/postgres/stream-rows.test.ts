@@ -25,7 +25,7 @@ interface Scene {
 
 /** What the changes look like on the stream, in order, and which columns were told to be reshaped. */
 async function streamed(database: TestDatabase, { create, changes, later, table, columns }: Scene) {
-  const startLsn = await publish(database, create, table)
+  const startLsn = await publish(database, create, table && [table])
   await database.query(changes)
   if (later) await database.query(later)
   const described = await describe(database, table, columns)

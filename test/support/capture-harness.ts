@@ -2,10 +2,11 @@
 // reads pages when it wants and stores them later, and looks at what state then holds. The pieces are the service's own.
 import { sql } from 'kysely'
 import pg from 'pg'
+import { compileTables } from '../../src/commands/compiled-tables.ts'
 import { NO_FAIL_POINTS } from '../../src/core/fail-points.ts'
 import { canonical, type JsonObject } from '../../src/core/json.ts'
 import { type LogFields, type Logger, SILENT_LOGGER } from '../../src/core/logger.ts'
-import { compileMapping, mappedColumns } from '../../src/core/mapping.ts'
+import { childColumns, mappedColumns } from '../../src/core/mapping.ts'
 import type { MappingSpec } from '../../src/core/mapping-spec.ts'
 import { type Metrics, NO_METRICS } from '../../src/core/metrics.ts'
 import type { Profile } from '../../src/core/profile.ts'
@@ -14,19 +15,27 @@ import type { Source } from '../../src/core/source-port.ts'
 import { connectionConfig } from '../../src/postgres/connection.ts'
 import { PageReader, readCurrentXid } from '../../src/postgres/pages.ts'
 import { ReplicationStream } from '../../src/postgres/stream.ts'
-import { readOwedBackfill } from '../../src/state/backfill-store.ts'
+import { oweBackfills, readOwedBackfills } from '../../src/state/backfill-store.ts'
 import { openStateDatabase, type StateDatabase } from '../../src/state/database.ts'
 import { migrate } from '../../src/state/migrations.ts'
 import { createCheckpoint, takeOver } from '../../src/state/ownership.ts'
 import { runBackfill } from '../../src/sync/backfill.ts'
 import { Capture } from '../../src/sync/capture.ts'
-import { RowMapper } from '../../src/sync/row-mapper.ts'
+import { type MappedTable, RowMapper } from '../../src/sync/row-mapper.ts'
 import { StateWriter } from '../../src/sync/state-writer.ts'
 import { CaptureSession, CountedPages } from './capture-session.ts'
 import type { TestDatabase } from './database.ts'
 import { describe, type FollowedName, PUBLICATION, publish } from './followed-table.ts'
 import { HeldStream } from './held-stream.ts'
 import { until } from './wait.ts'
+
+export interface HarnessChild {
+  readonly table: string
+  /** The columns that name the user. */
+  readonly user: readonly string[]
+  readonly when?: string
+  readonly profile: { readonly [key: string]: string }
+}
 
 export interface HarnessOptions {
   readonly create: string
@@ -36,6 +45,7 @@ export interface HarnessOptions {
   readonly when?: string
   /** Profile key to column. */
   readonly profile: { readonly [key: string]: string }
+  readonly children?: readonly HarnessChild[]
   /** Session settings of the state's connections: `-c name=value`. */
   readonly stateOptions?: string
 }
@@ -59,23 +69,24 @@ export class CaptureHarness implements AsyncDisposable {
   readonly #database: TestDatabase
   readonly #spec: MappingSpec
   readonly #closing = new AsyncDisposableStack()
-  readonly table: Table
+  /** The users table, then the children. */
+  readonly tables: readonly Table[]
   readonly state: StateDatabase
-  readonly pages: CountedPages
+  readonly #pages: readonly CountedPages[]
   readonly sourcePool: pg.Pool
   /** `unmapped_noop`, `replay`, `older`, and `backfill` rows. */
   readonly counts = new Map<string, number>()
   readonly logged: { readonly fields: LogFields; readonly message: string }[] = []
 
-  private constructor(database: TestDatabase, table: Table, spec: MappingSpec, options: HarnessOptions) {
+  private constructor(database: TestDatabase, tables: readonly Table[], spec: MappingSpec, options: HarnessOptions) {
     this.#database = database
     this.#spec = spec
-    this.table = table
+    this.tables = tables
     const connection = connectionConfig(database.url)
     this.sourcePool = new pg.Pool({ ...connection, max: 3 })
     this.sourcePool.on('error', () => undefined) // an idle connection of a server that a test stops
     this.#closing.defer(() => this.sourcePool.end())
-    this.pages = new CountedPages(new PageReader(this.sourcePool, table))
+    this.#pages = tables.map((table) => new CountedPages(new PageReader(this.sourcePool, table)))
     this.state = openStateDatabase({
       connection: { ...connection, options: [connection.options, options.stateOptions].filter(Boolean).join(' ') },
       schema: 'suprsync',
@@ -86,39 +97,46 @@ export class CaptureHarness implements AsyncDisposable {
 
   /** The table with its publication and slot, and a state whose checkpoint is where the slot starts. */
   static async create(database: TestDatabase, options: HarnessOptions): Promise<CaptureHarness> {
-    const lsn = await publish(database, options.create, options.table)
     const spec = specOf(options)
-    const table = await describe(database, options.table, mappedColumns(spec))
-    const harness = new CaptureHarness(database, table, spec, options)
+    const names = [options.table ?? { name: 'users' }, ...spec.children.map((child) => child.table)]
+    const lsn = await publish(database, options.create, names)
+    const columns = [mappedColumns(spec), ...spec.children.map(childColumns)]
+    const tables = await Promise.all(names.map((name, at) => describe(database, name, columns[at])))
+    const harness = new CaptureHarness(database, tables, spec, options)
     await migrate(harness.state, 'suprsync')
     const [row] = await database.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid')
-    await createCheckpoint(
+    await createCheckpoint(harness.state, {
+      ...{ era: 1, systemIdentifier: '1', timeline: 1, slot: database.slot, tableOid: harness.table.oid, lsn },
+      startXid: BigInt(row?.xid ?? '0'),
+    })
+    await oweBackfills(
       harness.state,
-      {
-        ...{
-          era: 1,
-          systemIdentifier: '1',
-          timeline: 1,
-          slot: database.slot,
-          tableOid: table.oid,
-          lsn,
-          mappingHash: 'm',
-        },
-        startXid: BigInt(row?.xid ?? '0'),
-      },
-      { source: harness.source, reason: 'first_start', rowsEstimated: null },
+      1,
+      [...tables.slice(1), harness.table].map((table) => ({
+        ...{ source: `${table.schema}.${table.name}`, tableOid: table.oid, mappingHash: 'm' },
+        ...{ reason: 'first_start', rowsEstimated: null, startXid: null },
+      })),
     )
     return harness
   }
 
-  get source(): string {
-    return `${this.table.schema}.${this.table.name}`
+  get table(): Table {
+    return this.tables[0] ?? missing()
+  }
+
+  /** Of the users table. */
+  get pages(): CountedPages {
+    return this.pagesOf(0)
+  }
+
+  pagesOf(at: number): CountedPages {
+    return this.#pages[at] ?? missing()
   }
 
   /** Takes over and captures until it is stopped. `paging`: as while a backfill is owed. */
   async start(options: { readonly paging?: boolean; readonly held?: boolean } = {}): Promise<CaptureSession> {
     const { state, lsn, slicedLsn, startXid } = await takeOver(this.state)
-    const compiled = compileMapping(this.#spec, this.table)
+    const compiled = compileTables(this.#spec, this.tables)
     if (compiled.kind === 'invalid') throw new Error(compiled.problems.map(({ message }) => message).join(' '))
     const metrics: Metrics = {
       ...NO_METRICS,
@@ -126,22 +144,30 @@ export class CaptureHarness implements AsyncDisposable {
       backfillRows: (count) => this.#count('backfill', count),
     }
     const log: Logger = { ...SILENT_LOGGER, info: (fields, message) => this.logged.push({ fields, message }) }
-    const mapper = new RowMapper({ mapping: compiled.mapping, mappingHash: 'm' }, metrics)
+    const [users, ...children] = this.tables.map(
+      (table, at): MappedTable => ({
+        name: `${table.schema}.${table.name}`,
+        table,
+        pages: this.pagesOf(at),
+        map: compiled.maps[at] ?? missing(),
+        mappingHash: 'm',
+      }),
+    )
+    const tables = [users ?? missing(), ...children] as const
+    const mapper = new RowMapper({ tables, idIsKey: compiled.idIsKey }, metrics)
     const failPoints = NO_FAIL_POINTS
-    const paging = options.paging ?? false
     const writer = new StateWriter({
       state,
       mapper,
-      paging,
-      source: this.source,
+      sources: [tables[0].name, ...children.map(({ name }) => name)],
+      owedBackfills: (options.paging ?? false) ? tables.length : 0,
       metrics,
       failPoints,
       onPending: () => undefined,
     })
     const opened = Promise.withResolvers<HeldStream>()
     const source: Source = {
-      table: this.table,
-      pages: this.pages,
+      tables,
       readCurrentXid: () => readCurrentXid(this.sourcePool),
       openStream: async (startLsn, signal) => {
         const connection = connectionConfig(this.#database.url)
@@ -151,7 +177,7 @@ export class CaptureHarness implements AsyncDisposable {
           await until(
             () =>
               ReplicationStream.open(
-                { connection, slot, publication: PUBLICATION, startLsn, tables: [this.table] },
+                { connection, slot, publication: PUBLICATION, startLsn, tables: this.tables },
                 signal,
               ),
             { what: 'the stream to open' },
@@ -169,24 +195,16 @@ export class CaptureHarness implements AsyncDisposable {
     ended.catch(opened.reject)
     const stream = await opened.promise
     const backfill = async (signal: AbortSignal) => {
-      const owed = await readOwedBackfill(this.state, 1)
-      if (!owed) throw new Error('no backfill is owed')
-      return await runBackfill(
-        {
-          table: this.table,
-          pages: this.pages,
-          mapper,
-          writer,
-          startXid,
-          log,
-          failPoints,
-          onProgress: () => undefined,
-        },
-        owed,
-        signal,
-      )
+      const owed = await readOwedBackfills(this.state, 1)
+      if (owed.length === 0) throw new Error('no backfill is owed')
+      const shared = { mapper, writer, startXid, log, failPoints, onProgress: () => undefined }
+      for (const run of owed) {
+        const table = tables.find(({ name }) => name === run.source) ?? missing()
+        if (!(await runBackfill({ source: table, ...shared }, run, signal))) return false
+      }
+      return true
     }
-    return new CaptureSession({ stream, mapper, writer, table: this.table, ended, stop, backfill })
+    return new CaptureSession({ stream, mapper, writer, tables, ended, stop, backfill })
   }
 
   #count(what: string, count: number): void {
@@ -255,13 +273,24 @@ export class CaptureHarness implements AsyncDisposable {
   }
 }
 
-function specOf({ distinctId = 'id', when, profile }: HarnessOptions): MappingSpec {
+function specOf({ distinctId = 'id', when, profile, children = [] }: HarnessOptions): MappingSpec {
   const source = (column: string) => ({ from: { kind: 'column', column } as const, formats: [], region: null })
+  const sources = (of: { readonly [key: string]: string }) =>
+    new Map(Object.entries(of).map(([key, column]) => [key, [source(column)]]))
   return {
     distinctId: { column: distinctId },
     when: when ?? null,
     onDelete: 'delete',
-    profile: new Map(Object.entries(profile).map(([key, column]) => [key, [source(column)]])),
-    children: [],
+    profile: sources(profile),
+    children: children.map((child) => ({
+      table: { schema: 'public', name: child.table },
+      user: child.user,
+      when: child.when ?? null,
+      profile: sources(child.profile),
+    })),
   }
+}
+
+function missing(): never {
+  throw new Error('no such table')
 }

@@ -1,6 +1,6 @@
 // One stretch of capturing in a test: its stream, which can be held, and the pages beside it. Made by CaptureHarness.
-import { rowKey, type Table, type TextRow } from '../../src/core/row.ts'
-import type { Page, Pages } from '../../src/core/source-port.ts'
+import { rowKey, type TextRow } from '../../src/core/row.ts'
+import type { Page, Pages, SourceTable } from '../../src/core/source-port.ts'
 import type { PageReader } from '../../src/postgres/pages.ts'
 import type { RowMapper } from '../../src/sync/row-mapper.ts'
 import type { StateWriter } from '../../src/sync/state-writer.ts'
@@ -22,6 +22,10 @@ export class CountedPages implements Pages {
     return this.#inner.page(cursor, limit)
   }
 
+  estimateRows(): Promise<number | null> {
+    return this.#inner.estimateRows()
+  }
+
   async rows(keys: readonly TextRow[]): Promise<Page> {
     await this.beforeReread()
     const page = await this.#inner.rows(keys)
@@ -34,7 +38,7 @@ interface SessionParts {
   readonly stream: HeldStream
   readonly mapper: RowMapper
   readonly writer: StateWriter
-  readonly table: Table
+  readonly tables: readonly SourceTable[]
   readonly ended: Promise<void>
   readonly stop: AbortController
   readonly backfill: (signal: AbortSignal) => Promise<boolean>
@@ -58,12 +62,15 @@ export class CaptureSession implements AsyncDisposable {
     return this.#parts.backfill(signal)
   }
 
-  /** Stores a page, whenever it was read. */
-  async storePage(page: Page, finished = false): Promise<void> {
-    const { mapper, writer, table } = this.#parts
-    const rows = page.rows.map((row) => ({ key: rowKey(table, row), content: mapper.content(row) }))
-    const progress = { id: '1', cursor: null, rowsRead: rows.length, firstSnapshot: page.snapshot.text, finished }
-    await writer.storePage(rows, page.snapshot, progress)
+  /** Stores a page, whenever it was read. @param at which of the tables it is of; 0: the users table. */
+  async storePage(page: Page, { finished = false, at = 0 } = {}): Promise<void> {
+    const { mapper, writer, tables } = this.#parts
+    const source = tables[at]
+    if (!source) throw new Error('no such table')
+    const { name, table } = source
+    const rows = page.rows.map((row) => ({ key: rowKey(table, row), content: mapper.content(name, row) }))
+    const backfill = { id: '1', cursor: null, rowsRead: rows.length, firstSnapshot: page.snapshot.text, finished }
+    await writer.storePage(name, rows, { snapshot: page.snapshot, backfill })
   }
 
   /** Runs the statements while the stream is held, and lets them go as one batch. */

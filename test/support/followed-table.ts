@@ -31,17 +31,16 @@ export interface FollowedName {
 export async function publish(
   database: TestDatabase,
   sql: string,
-  table: FollowedName = { name: 'users' },
+  tables: readonly FollowedName[] = [{ name: 'users' }],
 ): Promise<Lsn> {
   await database.query(sql)
   const client = await openClient(connectionConfig(database.url))
   try {
-    const name = { schema: table.schema ?? 'public', name: table.name }
-    await ensurePublication(client, {
-      name: PUBLICATION,
-      table: { name, partitioned: table.partitioned ?? false },
-      create: true,
-    })
+    const published = tables.map(({ schema = 'public', name, partitioned = false }) => ({
+      name: { schema, name },
+      partitioned,
+    }))
+    await ensurePublication(client, { name: PUBLICATION, tables: published, create: true })
     return await createSlot(client, { name: database.slot })
   } finally {
     await client.end()

@@ -2,12 +2,13 @@
 // ones, and no user was ever seen to go back. Reads the rows by its own pages and maps them by core's mapping; of the
 // service's state it only asks whether work is left. For `on_delete: delete`.
 import { setTimeout as delay } from 'node:timers/promises'
+import { compileTables, wantedTables } from '../../src/commands/compiled-tables.ts'
 import type { Config } from '../../src/config/config.ts'
 import type { RemoteUser } from '../../src/core/api.ts'
-import { canonical, type JsonObject } from '../../src/core/json.ts'
-import { compileMapping, mappedColumns } from '../../src/core/mapping.ts'
+import { canonical, type Json, type JsonObject } from '../../src/core/json.ts'
+import type { Profile } from '../../src/core/profile.ts'
 import { compareKeys } from '../../src/core/profile-merge.ts'
-import { rowKey, type TextRow } from '../../src/core/row.ts'
+import { rowKey, type Table, type TextRow } from '../../src/core/row.ts'
 import type { Emulator } from '../../src/emulator/emulator.ts'
 import { describeTable } from '../../src/postgres/catalogue.ts'
 import { PageReader } from '../../src/postgres/pages.ts'
@@ -52,29 +53,60 @@ interface Difference {
   readonly found: string | null
 }
 
-/** What SuprSend should hold by the table as it is now. */
+/** What SuprSend should hold by the tables as they are now. */
 export async function expectedUsers(database: TestDatabase, config: Config): Promise<ReadonlyMap<string, string>> {
-  const described = await describeTable(database.pool, config.source.table, mappedColumns(config.mapping))
-  if (described.kind !== 'ok') throw new Error('the oracle finds no table')
-  const { table } = described
-  const compiled = compileMapping(config.mapping, table)
+  const tables: Table[] = []
+  for (const { name, columns } of wantedTables(config)) {
+    const described = await describeTable(database.pool, name, columns)
+    if (described.kind !== 'ok') throw new Error('the oracle finds no table')
+    tables.push(described.table)
+  }
+  const compiled = compileTables(config.mapping, tables)
   if (compiled.kind !== 'ok') throw new Error('the oracle cannot compile the mapping')
+  const users = new Map<string, { readonly key: string; readonly profile: Profile }>()
+  const children = new Map<string, Profile[]>()
+  for (const [at, table] of tables.entries()) {
+    for await (const row of rowsOf(database, table)) {
+      const mapped = compiled.maps[at]?.(row)
+      if (mapped?.kind === 'child') {
+        children.set(mapped.userKey, [...(children.get(mapped.userKey) ?? []), mapped.profile])
+      } else if (mapped?.kind === 'user') {
+        const key = rowKey(table, row)
+        const other = users.get(mapped.distinctId)
+        if (!other || compareKeys(key, other.key) < 0) users.set(mapped.distinctId, { key, profile: mapped.profile })
+      }
+    }
+  }
+  return new Map(
+    [...users].map(([distinctId, { key, profile }]) => [
+      distinctId,
+      comparable(together([profile, ...(children.get(key) ?? [])])),
+    ]),
+  )
+}
+
+async function* rowsOf(database: TestDatabase, table: Table): AsyncGenerator<TextRow> {
   const pages = new PageReader(database.pool, table)
-  const users = new Map<string, { readonly key: string; readonly user: string }>()
   for (let cursor: TextRow | null = null; ; ) {
     const { rows } = await pages.page(cursor, 5_000)
-    for (const row of rows) {
-      const mapped = compiled.mapping.map(row)
-      if (mapped.kind !== 'user') continue
-      const key = rowKey(table, row)
-      const other = users.get(mapped.distinctId)
-      if (other && compareKeys(other.key, key) < 0) continue
-      users.set(mapped.distinctId, { key, user: comparable(mapped.profile as unknown as RemoteUser) })
-    }
+    yield* rows
     const last = rows.at(-1)
-    if (!last) return new Map([...users].map(([distinctId, { user }]) => [distinctId, user]))
+    if (!last) return
     cursor = last.slice(0, table.key.length)
   }
+}
+
+/** By its own means, not core's: the oracle must not share a mistake. */
+function together(parts: readonly Profile[]): RemoteUser {
+  const channels: Record<string, Json[]> = {}
+  for (const part of parts) {
+    for (const [key, values] of Object.entries(part.channels)) {
+      const known = channels[key] ?? []
+      const seen = new Set(known.map((value) => canonical(value)))
+      channels[key] = [...known, ...values.filter((value) => !seen.has(canonical(value)))]
+    }
+  }
+  return { channels, properties: Object.assign({}, ...parts.map(({ properties }) => properties)) }
 }
 
 /** Channels are sets: SuprSend keeps them in the order in which they came. */

@@ -4,6 +4,7 @@ import { formatLsn, type Lsn, parseLsn } from '../../src/core/lsn.ts'
 import { connectionConfig, openClient } from '../../src/postgres/connection.ts'
 import { createSlot } from '../../src/postgres/slot.ts'
 import { identifySystem } from '../../src/postgres/system.ts'
+import { oweBackfills } from '../../src/state/backfill-store.ts'
 import { openStateDatabase, type StateDatabase } from '../../src/state/database.ts'
 import { migrate } from '../../src/state/migrations.ts'
 import { createCheckpoint } from '../../src/state/ownership.ts'
@@ -37,9 +38,10 @@ export async function makeStateAtCheckpoint(database: TestDatabase): Promise<Sta
     tableOid: 1,
     lsn: parseLsn('0/100'),
     startXid: 1n,
-    mappingHash: 'h',
   }
-  await createCheckpoint(db, checkpoint, { source: 'public.users', reason: 'first_start', rowsEstimated: null })
+  await createCheckpoint(db, checkpoint)
+  const owed = { source: 'public.users', tableOid: 1, mappingHash: 'h', reason: 'first_start', rowsEstimated: null }
+  await oweBackfills(db, 1, [{ ...owed, startXid: null }])
   return db
 }
 
@@ -101,8 +103,8 @@ export async function makeSlot(database: TestDatabase): Promise<Lsn> {
 export async function seedCheckpoint(database: TestDatabase, lsn: Lsn): Promise<void> {
   const { systemIdentifier, timeline } = await identifySystem(database.pool)
   await database.query(
-    `INSERT INTO suprsync.checkpoint (era, system_identifier, timeline, slot, table_oid, lsn, start_xid, mapping_hash, epoch, advanced_at)
-     VALUES (1, $1, $2, $3, 1, $4, '1', 'h', 5, now() - interval '90 seconds')`,
+    `INSERT INTO suprsync.checkpoint (era, system_identifier, timeline, slot, table_oid, lsn, start_xid, epoch, advanced_at)
+     VALUES (1, $1, $2, $3, 1, $4, '1', 5, now() - interval '90 seconds')`,
     [systemIdentifier.toString(), timeline, database.slot, formatLsn(lsn)],
   )
 }

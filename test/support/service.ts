@@ -59,6 +59,8 @@ export interface Service extends AsyncDisposable {
   /** What /readyz answers, and the codes of its reasons. */
   readiness(): Promise<{ readonly status: number; readonly codes: readonly string[] }>
   signal(name: NodeJS.Signals): void
+  /** Writes another configuration, as `config` of the options, and sends SIGHUP. */
+  reload(config: JsonObject): Promise<void>
   kill9(): Promise<void>
   print(): void
   /** SIGTERM, and the end it leads to. */
@@ -82,7 +84,8 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       ...(options.failPoint && { SUPRSYNC_FAIL_POINT: options.failPoint }),
     },
   })
-  const service = new RunningProcess(child, config, directory)
+  const rewrite = (change: JsonObject) => writeFile(file, JSON.stringify(merged(defaults(options), change)))
+  const service = new RunningProcess(child, config, { directory, rewrite })
   onTestFailed(() => service.print())
   return service
 }
@@ -108,19 +111,24 @@ function merged(base: JsonObject, change: JsonObject): JsonObject {
   return result
 }
 
+interface Files {
+  readonly directory: string
+  readonly rewrite: (config: JsonObject) => Promise<void>
+}
+
 class RunningProcess implements Service {
   readonly #child: ChildProcess
-  readonly #directory: string
+  readonly #files: Files
   readonly #lines: LogLine[] = []
   readonly #other: string[] = []
   readonly config: Config
   readonly exited: Promise<Exit>
   #exit: Exit | null = null
 
-  constructor(child: ChildProcess, config: Config, directory: string) {
+  constructor(child: ChildProcess, config: Config, files: Files) {
     this.#child = child
     this.config = config
-    this.#directory = directory
+    this.#files = files
     const { promise, resolve, reject } = Promise.withResolvers<Exit>()
     this.exited = promise
     promise.catch(() => undefined) // a process that could not be started: whoever waits for it is told
@@ -183,6 +191,11 @@ class RunningProcess implements Service {
     this.#child.kill(name)
   }
 
+  async reload(config: JsonObject): Promise<void> {
+    await this.#files.rewrite(config)
+    this.signal('SIGHUP')
+  }
+
   async kill9(): Promise<void> {
     this.signal('SIGKILL')
     await this.exited
@@ -220,7 +233,7 @@ class RunningProcess implements Service {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.hasExited) await this.kill9()
-    await rm(this.#directory, { recursive: true, force: true })
+    await rm(this.#files.directory, { recursive: true, force: true })
   }
 }
 

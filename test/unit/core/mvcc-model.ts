@@ -72,6 +72,7 @@ export class MvccModel {
     const content = contentOf(known)
     this.stored = {
       ...{ key: '1', distinctId: 'u', live: content.part !== null, partHash: content.partHash, era: ERA - 1 },
+      userKey: null,
       ...{ duplicate: false, changeXid: 10_000n, changeLsn: 1_000_000n as Lsn },
       readSnapshot: parseSnapshot('20000:20000:'),
     }
@@ -187,7 +188,7 @@ export class MvccModel {
     const content = contentOf(this.#valueAt(page.index))
     if (content.part === null) return // a row that is gone is in no page
     const row = { key: '1', content }
-    const options = { snapshot: page.snapshot, truncateXid: null, era: ERA }
+    const options = { source: 'users', snapshot: page.snapshot, truncateXid: null, era: ERA }
     const verdict = judgePaged(this.stored, row, options)
     if (verdict === 'seen' && this.stored) this.stored = { ...this.stored, readSnapshot: page.snapshot }
     if (verdict === 'write') this.#write(pagedWrite(row, this.stored, options), page.index)
@@ -217,6 +218,7 @@ export class MvccModel {
     const values = changes.map((it) => this.#valueAt(it.index))
     const content = contentOf(this.#valueAt(index))
     const row = {
+      source: 'users',
       ...{ key: '1', row: null, rowHash: content.rowHash, content, xid: last.xid, commitLsn: last.commitLsn },
       ...{ firstCommittedAt: 0, lastCommittedAt: 0, readSnapshot: reread?.snapshot ?? null },
       // Values that the stream did not carry cannot be told from one another.
@@ -233,7 +235,7 @@ export class MvccModel {
     this.storedIndex = index
     this.stored = {
       ...{ key: '1', distinctId: content.distinctId, live: content.part !== null, partHash: content.partHash },
-      ...{ era: ERA, duplicate: false, ...version },
+      ...{ userKey: content.userKey, era: ERA, duplicate: false, ...version },
     }
   }
 
@@ -245,7 +247,8 @@ export class MvccModel {
 export function contentOf(value: Value): RowContent {
   if (value === null) return ABSENT
   const part = documentOf({ channels: {}, properties: { value } })
-  return { distinctId: 'u', part, partHash: partHash(part, []), rowHash: rowHash('', [value]), reasons: [] }
+  const hash = rowHash('', [value])
+  return { distinctId: 'u', userKey: null, part, partHash: partHash(part, []), rowHash: hash, reasons: [] }
 }
 
 function pick<T>(list: readonly T[], index: number): T | undefined {

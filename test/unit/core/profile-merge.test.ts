@@ -1,8 +1,17 @@
 // From rows to users: the row with the lowest key speaks for its distinct_id, in whatever order rows are told.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { documentOf, type ProfileDocument } from '../../../src/core/profile.ts'
-import { compareKeys, type LiveRow, mergeUsers } from '../../../src/core/profile-merge.ts'
+import { documentOf, EMPTY_PROFILE, MAX_VALUES, type ProfileDocument } from '../../../src/core/profile.ts'
+import {
+  compareKeys,
+  type DesiredProfile,
+  type LiveChild,
+  type LiveRow,
+  MAX_CHILDREN,
+  mergeUsers,
+  unite,
+  withChildren,
+} from '../../../src/core/profile-merge.ts'
 
 const part = (name: string): ProfileDocument => documentOf({ channels: {}, properties: { name } })
 const row = (key: string, distinctId: string, duplicate = false): LiveRow => ({
@@ -16,8 +25,8 @@ const row = (key: string, distinctId: string, duplicate = false): LiveRow => ({
 test('one row is its user, none is nobody', () => {
   expect(mergeUsers(['u', 'gone'], [row('1', 'u')])).toEqual({
     profiles: [
-      { distinctId: 'u', desired: part('1'), reasons: row('1', 'u').reasons },
-      { distinctId: 'gone', desired: null, reasons: [] },
+      { distinctId: 'u', key: '1', desired: part('1'), reasons: row('1', 'u').reasons },
+      { distinctId: 'gone', key: null, desired: null, reasons: [] },
     ],
     marks: [],
   })
@@ -92,5 +101,77 @@ describe('the order of keys', () => {
         expect(merged.marks).toHaveLength(keys.length - 1)
       }),
     )
+  })
+})
+
+describe('children', () => {
+  const SOURCES = ['public.devices', 'public.emails']
+  const child = (source: string, key: string, tokens: readonly string[], userKey = '1'): LiveChild => ({
+    source,
+    key,
+    userKey,
+    part: { channels: { $androidpush: tokens }, properties: { [`p${source}`]: key } },
+    reasons: [],
+    changeLsn: null,
+  })
+  const user: DesiredProfile = {
+    distinctId: 'u',
+    key: '1',
+    desired: documentOf({ channels: { $androidpush: ['own'] }, properties: { name: 'Ada' } }),
+    reasons: [],
+  }
+  const profileOf = (profiles: readonly DesiredProfile[]) => JSON.parse(profiles[0]?.desired?.text ?? 'null')
+
+  test('come after the users row, in the order of the tables and of their keys; each value once', () => {
+    const children = [
+      child('public.emails', '1', ['e']),
+      child('public.devices', '10', ['b', 'own']),
+      child('public.devices', '9', ['a', 'b']),
+      child('public.devices', '1', ['of nobody here'], '2'),
+      child('public.former', '1', ['no longer mapped']),
+    ]
+    expect(profileOf(withChildren([user], SOURCES, children))).toEqual({
+      channels: { $androidpush: ['own', 'a', 'b', 'e'] },
+      properties: { name: 'Ada', 'ppublic.devices': '9', 'ppublic.emails': '1' },
+    })
+  })
+
+  test('of nobody make nobody', () => {
+    const nobody: DesiredProfile = { distinctId: 'u', key: null, desired: null, reasons: [] }
+    expect(withChildren([nobody], SOURCES, [child('public.devices', '1', ['a'])])).toEqual([nobody])
+  })
+
+  test('too many of one table: the first by key count, whichever came', () => {
+    const keys = Array.from({ length: MAX_CHILDREN + 5 }, (_, index) => String(index))
+    const children = keys.map((key) => child('public.devices', key, [`t${key}`]))
+    const [of] = withChildren([{ ...user, desired: documentOf(EMPTY_PROFILE) }], SOURCES, children)
+    const counted = keys.toSorted().slice(0, MAX_CHILDREN)
+    expect(new Set(profileOf(of ? [of] : []).channels.$androidpush)).toEqual(new Set(counted.map((key) => `t${key}`)))
+    expect(of?.reasons).toMatchObject([{ key: 'public.devices', code: 'too_many_rows' }])
+  })
+
+  test('no order in which they come changes the profile', () => {
+    const anyChild = fc
+      .tuple(
+        fc.constantFrom(...SOURCES),
+        fc.constantFrom('1', '2', '10', 'a', 'é', '😀', '￿'),
+        fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 3 }),
+      )
+      .map(([source, key, tokens]) => child(source, key, tokens))
+    const rows = fc.uniqueArray(anyChild, { selector: ({ source, key }) => `${source} ${key}` })
+    fc.assert(
+      fc.property(
+        rows.chain((list) => fc.tuple(fc.constant(list), fc.shuffledSubarray(list, { minLength: list.length }))),
+        ([list, shuffled]) => {
+          expect(withChildren([user], SOURCES, shuffled)).toEqual(withChildren([user], SOURCES, list))
+        },
+      ),
+    )
+  })
+
+  test('unite keeps at most as many values as a channel may have', () => {
+    const values = Array.from({ length: 700 }, (_, index) => `v${index}`)
+    const more = { channels: { $inbox: values.map((value) => `w${value}`) }, properties: {} }
+    expect(unite([{ channels: { $inbox: values }, properties: {} }, more]).channels.$inbox).toHaveLength(MAX_VALUES)
   })
 })

@@ -4,13 +4,14 @@ import { describe, expect, test } from 'vitest'
 import { type Lsn, NO_LSN } from '../../../src/core/lsn.ts'
 import { liveRows, pagedWrite, streamedWrite, TouchedUsers } from '../../../src/core/row-writes.ts'
 import { parseSnapshot } from '../../../src/core/snapshot.ts'
-import { ABSENT, type StoredRow } from '../../../src/core/source-row.ts'
+import { ABSENT, rowId, type StoredRow } from '../../../src/core/source-row.ts'
 import { contentOf } from './mvcc-model.ts'
 
 const lsn = (n: number) => BigInt(n) as Lsn
 const STORED: StoredRow = {
   key: '1',
   distinctId: 'u',
+  userKey: null,
   live: true,
   partHash: 'h',
   era: 1,
@@ -23,6 +24,7 @@ const STORED: StoredRow = {
 function streamed(content = contentOf('b'), readSnapshot: StoredRow['readSnapshot'] = null) {
   const times = { firstCommittedAt: 1, lastCommittedAt: 2 }
   return {
+    source: 'users',
     key: '1',
     row: null,
     rowHash: null,
@@ -50,12 +52,12 @@ describe('versions', () => {
   test('a page keeps the change that was stored', () => {
     const snapshot = parseSnapshot('20:20:')
     const row = { key: '1', content: contentOf('b') }
-    expect(pagedWrite(row, STORED, { snapshot, era: 1 }).version).toEqual({
+    expect(pagedWrite(row, STORED, { source: 'users', snapshot, era: 1 }).version).toEqual({
       changeXid: 10n,
       changeLsn: 100n,
       readSnapshot: snapshot,
     })
-    expect(pagedWrite(row, undefined, { snapshot, era: 1 }).version).toEqual({
+    expect(pagedWrite(row, undefined, { source: 'users', snapshot, era: 1 }).version).toEqual({
       changeXid: null,
       changeLsn: null,
       readSnapshot: snapshot,
@@ -65,7 +67,9 @@ describe('versions', () => {
   test('versions of another era are dropped', () => {
     const snapshot = parseSnapshot('20:20:')
     expect(streamedWrite(streamed(), STORED, 2).version.readSnapshot).toBeNull()
-    expect(pagedWrite({ key: '1', content: ABSENT }, STORED, { snapshot, era: 2 }).version.changeXid).toBeNull()
+    expect(
+      pagedWrite({ key: '1', content: ABSENT }, STORED, { source: 'users', snapshot, era: 2 }).version.changeXid,
+    ).toBeNull()
   })
 
   test('a tombstone remembers whose row it was', () => {
@@ -116,8 +120,8 @@ describe('touched users', () => {
 
 test('rows that are written speak with their new content and their old mark', () => {
   const version = { changeXid: null, changeLsn: null, readSnapshot: null }
-  const write = (key: string, content = contentOf('b')) => ({ key, content, version })
-  const stored = new Map([['1', { ...STORED, duplicate: true }]])
+  const write = (key: string, content = contentOf('b')) => ({ source: 'users', key, content, version })
+  const stored = new Map([[rowId('users', '1'), { ...STORED, duplicate: true }]])
   const { part } = contentOf('b')
   expect(liveRows([write('1'), write('2'), write('3', { ...ABSENT, distinctId: 'u' })], stored)).toEqual([
     { key: '1', distinctId: 'u', part, reasons: [], duplicate: true },

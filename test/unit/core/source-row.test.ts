@@ -20,6 +20,7 @@ const snapshot = parseSnapshot
 const STORED: StoredRow = {
   key: '1',
   distinctId: 'u',
+  userKey: null,
   live: true,
   partHash: contentOf('a').partHash,
   era: 1,
@@ -31,6 +32,7 @@ const STORED: StoredRow = {
 const GONE: StoredRow = { ...STORED, live: false, partHash: null }
 type JudgedRow = StreamedRow & { readonly content: RowContent }
 const STREAMED: JudgedRow = {
+  source: 'users',
   key: '1',
   content: contentOf('b'),
   row: ['b'],

@@ -19,13 +19,13 @@ test.each(['prepare', 'openSource', 'takeOver'] as const)(
       prepare: async () => reached('prepare'),
       openSource: async () => {
         reached('openSource')
-        return { source: unreachable, mapping: unreachable, mappingHash: '' }
+        return { source: unreachable, tables: unreachable, idIsKey: true }
       },
       takeOver: async () => {
         reached('takeOver')
         return { state: unreachable, lsn: 1n, slicedLsn: null, startXid: 1n }
       },
-      owedBackfill: async () => reached('owedBackfill'),
+      owed: async () => reached('owed'),
     } as unknown as CapturePorts
     const hooks = { onPending: () => undefined, onStreaming: () => undefined, onBackfill: () => undefined }
     const options = { ports, metrics: NO_METRICS, log: SILENT_LOGGER, failPoints: NO_FAIL_POINTS, ...hooks }

@@ -6,7 +6,7 @@ import { NO_METRICS } from '../../../src/core/metrics.ts'
 import { FIRST_PAGE_ROWS } from '../../../src/core/page-size.ts'
 import { type Table, UNCHANGED } from '../../../src/core/row.ts'
 import { parseSnapshot } from '../../../src/core/snapshot.ts'
-import { RowMapper } from '../../../src/sync/row-mapper.ts'
+import { type MappedTable, RowMapper } from '../../../src/sync/row-mapper.ts'
 
 const TABLE: Table = { oid: 1, schema: 'public', name: 'users', key: ['id'], columns: [], wanted: [] }
 const SEES_NOTHING = parseSnapshot('5:5:')
@@ -27,12 +27,11 @@ function unseenRow(id: number): BatchedRow {
 }
 
 test('more rows than a page takes: a stop is heard after the first page', async () => {
-  const mapping = { map: () => ({ kind: 'absent', distinctId: null, reasons: [] }) as const, idIsKey: true }
-  const mapper = new RowMapper({ mapping, mappingHash: 'm' }, NO_METRICS)
   const stop = new AbortController()
   let readings = 0
   const pages = {
     page: () => Promise.reject(new Error('not asked for')),
+    estimateRows: () => Promise.reject(new Error('not asked for')),
     rows: async () => {
       readings += 1
       stop.abort(new Error('stopped'))
@@ -41,7 +40,15 @@ test('more rows than a page takes: a stop is heard after the first page', async 
     },
   }
   const batch = Array.from({ length: FIRST_PAGE_ROWS * 3 }, (_, index) => unseenRow(index))
+  const users: MappedTable = {
+    name: 'public.users',
+    table: TABLE,
+    pages,
+    map: () => ({ kind: 'absent', distinctId: null, reasons: [] }),
+    mappingHash: 'm',
+  }
+  const mapper = new RowMapper({ tables: [users], idIsKey: true }, NO_METRICS)
   const signals = { ended: new AbortController().signal, stop: stop.signal }
-  await expect(mapper.streamed(batch, { table: TABLE, pages }, signals)).rejects.toThrow('stopped')
+  await expect(mapper.streamed(batch, signals)).rejects.toThrow('stopped')
   expect(readings).toBe(1)
 })

@@ -1,0 +1,73 @@
+// What the users touched by a commit should be: from the rows that it writes and all others that state holds of them. Reads
+// only; the caller's turn sees to it that nothing changes before it is written. The parts of a profile are kept in state, a
+// row each with its own version, so a change of one child reads nothing from the application's database (P5) and no order of
+// changes can put an older row in (P3).
+import type { CaptureState, RowWrite, StateCommit } from '../core/capture-port.ts'
+import { type Lsn, NO_LSN } from '../core/lsn.ts'
+import { MAX_CHILDREN, mergeUsers, withChildren } from '../core/profile-merge.ts'
+import { later, liveChildren, liveRows, type TouchedUsers } from '../core/row-writes.ts'
+import type { StoredRow } from '../core/source-row.ts'
+
+export interface Surroundings {
+  readonly state: CaptureState
+  /** The users table, then the child tables in the order of the mapping. */
+  readonly sources: readonly [string, ...string[]]
+  readonly mapper: { readonly idIsKey: boolean }
+}
+
+export interface Changed {
+  readonly rows: readonly RowWrite[]
+  /** By rowId, as they were. */
+  readonly stored: ReadonlyMap<string, StoredRow | null>
+  readonly touched: TouchedUsers
+}
+
+export async function assembleUsers(
+  { state, sources, mapper }: Surroundings,
+  { rows, stored, touched }: Changed,
+): Promise<Pick<StateCommit, 'profiles' | 'marks'>> {
+  const [users, ...children] = sources
+  const userRows = rows.filter(({ source }) => source === users)
+  if (touched.userKeys.length > 0) touched.resolve(await readOwners(state, users, { keys: touched.userKeys, userRows }))
+  const ids = touched.ids
+  const written = new Set(userRows.map(({ key }) => key))
+  const shared = mapper.idIsKey ? ids.filter((id) => !written.has(id)) : ids
+  const others = shared.length === 0 ? [] : await state.readLiveRows(users, shared, [...written])
+  const { profiles, marks } = mergeUsers(ids, [...liveRows(userRows, stored), ...others])
+  const keys = profiles.flatMap(({ key }) => key ?? [])
+  if (children.length === 0 || keys.length === 0) {
+    return { profiles: profiles.map((profile) => ({ ...profile, ...touched.of(profile.distinctId) })), marks }
+  }
+
+  const childRows = rows.filter(({ source }) => source !== users)
+  const wanted = new Set(keys)
+  const theirs = [
+    ...liveChildren(childRows).filter(({ userKey }) => wanted.has(userKey)),
+    ...(await state.readLiveChildren(children, keys, { except: childRows, limit: MAX_CHILDREN + 1 })),
+  ]
+  const newest = new Map<string, Lsn>()
+  for (const { userKey, changeLsn } of theirs)
+    newest.set(userKey, later(changeLsn ?? NO_LSN, newest.get(userKey) ?? NO_LSN))
+  const whole = withChildren(profiles, children, theirs).map((profile) => {
+    const touch = touched.of(profile.distinctId)
+    // A child that came before its user, in a transaction whose end is not stored yet, holds the user back as well.
+    return { ...profile, ...touch, changeLsn: later(touch.changeLsn, newest.get(profile.key ?? '') ?? NO_LSN) }
+  })
+  return { profiles: whole, marks }
+}
+
+/** Whose live rows these users rows are, once this commit is made. */
+async function readOwners(
+  state: CaptureState,
+  users: string,
+  { keys, userRows }: { readonly keys: readonly string[]; readonly userRows: readonly RowWrite[] },
+): Promise<ReadonlyMap<string, string>> {
+  const written = new Map(userRows.map(({ key, content }) => [key, content]))
+  const stored = keys.filter((key) => !written.has(key))
+  const owners = new Map(stored.length === 0 ? [] : await state.readUserIds(users, stored))
+  for (const key of keys) {
+    const content = written.get(key)
+    if (content && content.part !== null && content.distinctId !== null) owners.set(key, content.distinctId)
+  }
+  return owners
+}
