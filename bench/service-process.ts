@@ -15,6 +15,8 @@ export interface BenchConfig {
   readonly slot?: string
   readonly schema?: string
   readonly maxInFlight?: number
+  /** `children` of the mapping file. */
+  readonly children?: readonly object[]
 }
 
 export class ServiceProcess implements AsyncDisposable {
@@ -50,6 +52,7 @@ export class ServiceProcess implements AsyncDisposable {
         log: { level: 'warn' },
         user: { distinct_id: 'id' },
         profile: { $email: 'email', $sms: 'phone', $timezone: 'timezone', name: 'name', settings: 'settings' },
+        children: config.children ?? [],
       }),
     )
     const child = spawn(process.execPath, [BIN, 'run', '--config', file], { stdio: ['ignore', 'ignore', 'inherit'] })

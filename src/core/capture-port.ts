@@ -68,14 +68,11 @@ export interface CaptureState {
   ): Promise<readonly LiveRow[]>
   /** Whose live users rows these are: key to distinct_id. */
   readUserIds(source: string, keys: readonly string[]): Promise<ReadonlyMap<string, string>>
-  /**
-   * Live rows of child tables that belong to these users rows, without those of `except` (they are being written): for each
-   * user and table the first `limit` by key.
-   */
+  /** Live rows of child tables that belong to these users rows: for each user and table the first `limit` by key. */
   readLiveChildren(
     sources: readonly string[],
     userKeys: readonly string[],
-    options: { readonly except: readonly { readonly source: string; readonly key: string }[]; readonly limit: number },
+    limit: number,
   ): Promise<readonly LiveChild[]>
   /** Any rows that state knows of a table. */
   readAny(source: string, limit: number): Promise<readonly StoredRow[]>

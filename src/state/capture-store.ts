@@ -97,10 +97,7 @@ export class CaptureStore implements CaptureState {
   async readLiveChildren(
     sources: readonly string[],
     userKeys: readonly string[],
-    {
-      except,
-      limit,
-    }: { readonly except: readonly { readonly source: string; readonly key: string }[]; readonly limit: number },
+    limit: number,
   ): Promise<readonly LiveChild[]> {
     const { rows } = await sql<{
       source: string
@@ -110,14 +107,11 @@ export class CaptureStore implements CaptureState {
       reasons: readonly Reason[] | null
       change_lsn: string | null
     }>`
-      with written as materialized (
-        select * from unnest(${textArray(except.map((row) => row.source))}::text[], ${textArray(except.map((row) => row.key))}::text[]) as e (source, key))
       select c.* from unnest(${textArray(userKeys)}::text[]) as u (key)
       cross join unnest(${textArray(sources)}::text[]) as s (source)
       cross join lateral (
         select r.source, r.key, r.user_key, r.part, r.reasons, r.change_lsn::text from source_row r
         where r.user_key = u.key and r.source = s.source and r.part is not null
-          and not exists (select from written e where e.source = r.source and e.key = r.key)
         order by r.key limit ${limit}) as c`.execute(this.#db)
     return rows.map((row) => ({
       source: row.source,

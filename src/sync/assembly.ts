@@ -6,7 +6,7 @@ import type { CaptureState, RowWrite, StateCommit } from '../core/capture-port.t
 import { type Lsn, NO_LSN } from '../core/lsn.ts'
 import { MAX_CHILDREN, mergeUsers, withChildren } from '../core/profile-merge.ts'
 import { later, liveChildren, liveRows, type TouchedUsers } from '../core/row-writes.ts'
-import type { StoredRow } from '../core/source-row.ts'
+import { rowId, type StoredRow } from '../core/source-row.ts'
 
 export interface Surroundings {
   readonly state: CaptureState
@@ -28,12 +28,22 @@ export async function assembleUsers(
 ): Promise<Pick<StateCommit, 'profiles' | 'marks'>> {
   const [users, ...children] = sources
   const userRows = rows.filter(({ source }) => source === users)
-  if (touched.userKeys.length > 0) touched.resolve(await readOwners(state, users, { keys: touched.userKeys, userRows }))
-  const ids = touched.ids
+  const direct = new Set(touched.ids)
+  if (touched.userKeys.length > 0) {
+    const keys = touched.userKeys
+    const owners = mapper.idIsKey
+      ? new Map(keys.map((key) => [key, key]))
+      : await readOwners(state, users, { keys, userRows })
+    touched.resolve(owners)
+  }
   const written = new Set(userRows.map(({ key }) => key))
-  const shared = mapper.idIsKey ? ids.filter((id) => !written.has(id)) : ids
+  const shared = mapper.idIsKey ? touched.ids.filter((id) => !written.has(id)) : touched.ids
   const others = shared.length === 0 ? [] : await state.readLiveRows(users, shared, [...written])
-  const { profiles, marks } = mergeUsers(ids, [...liveRows(userRows, stored), ...others])
+  const live = [...liveRows(userRows, stored), ...others]
+  const alive = new Set(live.map(({ distinctId }) => distinctId))
+  // A child of nobody makes nobody.
+  const ids = touched.ids.filter((id) => direct.has(id) || alive.has(id))
+  const { profiles, marks } = mergeUsers(ids, live)
   const keys = profiles.flatMap(({ key }) => key ?? [])
   if (children.length === 0 || keys.length === 0) {
     return { profiles: profiles.map((profile) => ({ ...profile, ...touched.of(profile.distinctId) })), marks }
@@ -41,9 +51,11 @@ export async function assembleUsers(
 
   const childRows = rows.filter(({ source }) => source !== users)
   const wanted = new Set(keys)
+  const being = new Set(childRows.map(({ source, key }) => rowId(source, key)))
+  const kept = await state.readLiveChildren(children, keys, MAX_CHILDREN + 1 + childRows.length)
   const theirs = [
     ...liveChildren(childRows).filter(({ userKey }) => wanted.has(userKey)),
-    ...(await state.readLiveChildren(children, keys, { except: childRows, limit: MAX_CHILDREN + 1 })),
+    ...kept.filter(({ source, key }) => !being.has(rowId(source, key))),
   ]
   const newest = new Map<string, Lsn>()
   for (const { userKey, changeLsn } of theirs)
