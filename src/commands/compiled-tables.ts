@@ -3,13 +3,9 @@
 import type { Config } from '../config/config.ts'
 import { SuprsyncError } from '../core/error.ts'
 import { digest } from '../core/json.ts'
-import {
-  childColumns,
-  compileChildMapping,
-  compileMapping,
-  type MappingProblem,
-  mappedColumns,
-} from '../core/mapping.ts'
+import { childColumns, mappedColumns } from '../core/mapped-columns.ts'
+import { compileChildMapping, compileMapping } from '../core/mapping.ts'
+import type { MappingProblem } from '../core/mapping-problem.ts'
 import type { MappingSpec } from '../core/mapping-spec.ts'
 import type { Table } from '../core/row.ts'
 import { userKeyProblem } from '../core/user-key.ts'

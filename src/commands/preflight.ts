@@ -1,7 +1,7 @@
 // The preflight from the configuration: `check` prints it, `run` acts on it.
 import type { Config } from '../config/config.ts'
 import type { Finding } from '../core/finding.ts'
-import type { MappingProblem } from '../core/mapping.ts'
+import type { MappingProblem } from '../core/mapping-problem.ts'
 import type { MappingSpec } from '../core/mapping-spec.ts'
 import type { Table } from '../core/row.ts'
 import { isSupported } from '../core/values.ts'
@@ -18,7 +18,7 @@ export async function checkDatabases(config: Config): Promise<readonly Finding[]
     tables: wantedTables(config).map(({ name, columns }, at) => ({
       table: name,
       columns,
-      distinctId: at === 0 ? mapping.distinctId.column : null,
+      distinctId: at === 0 && mapping.distinctId.kind === 'column' ? mapping.distinctId.column : null,
       supports: isSupported,
     })),
     examine: (tables: readonly Table[]) => mappingFindings(mapping, tables),
@@ -49,6 +49,8 @@ function mappingFindings(mapping: MappingSpec, tables: readonly Table[]): readon
 
 const FINDING_CODES: Readonly<Record<MappingProblem['code'], string>> = {
   invalid_when: 'when_invalid',
+  invalid_value: 'value_invalid',
+  child_not_unique: 'child_not_unique',
   unknown_column: 'column_missing',
   unsupported_type: 'column_type_unsupported',
   user_key_mismatch: 'user_key_mismatch',

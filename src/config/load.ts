@@ -91,7 +91,9 @@ function readChildren(value: unknown, report: Report): readonly ChildSpec[] {
     const base = ['children', at]
     const parsed = parseSection({ schema: childSchema, value: child, base, report })
     const profile = readProfile([...base, 'profile'], isRecord(child) ? child.profile : undefined, report)
-    return parsed === null ? [] : [{ table: parsed.table, user: parsed.user, when: parsed.when ?? null, profile }]
+    return parsed === null
+      ? []
+      : [{ table: parsed.table, user: parsed.user, when: parsed.when ?? null, profile, properties: [], exclusive: [] }]
   })
 }
 
@@ -124,7 +126,9 @@ function resolve(
     },
     http: file.http.listen.address,
     mapping: {
-      distinctId: { column: user.distinct_id },
+      distinctId: { kind: 'column', column: user.distinct_id },
+      properties: [],
+      exclusive: [],
       when: user.when ?? null,
       onDelete: user.on_delete,
       profile,

@@ -106,7 +106,16 @@ export function resolveSources(
       source.column !== undefined
         ? { kind: 'column', column: source.column }
         : { kind: 'const', value: source.const ?? null }
-    const resolved: Source = { from, formats, region: source.region ?? null }
+    const resolved: Source = {
+      from,
+      when: null,
+      default: null,
+      map: null,
+      formats,
+      region: source.region ?? null,
+      provider: null,
+      bundleId: null,
+    }
     const message = constantProblem(resolved)
     if (message !== null) problems.push({ path: [index, 'const'], message })
     return resolved

@@ -70,10 +70,16 @@ class Rewriter {
 
   visit(node: ExpressionNode, bound: ReadonlySet<string>): void {
     if (node.op === 'id') this.#visitName(node, bound)
+    else if (node.op === 'value' && node.args === null) this.#insertNull(node)
     else if (ACCESS.has(node.op)) this.#visitAccess(node, bound, { endsInValue: true })
     else if (node.op === 'call' && callName(node) === 'has') this.#visitHas(node, bound)
     else if (node.op === 'rcall') this.#visitMethod(node, bound)
     else for (const child of nodesIn(node.args)) this.visit(child, bound)
+  }
+
+  /** Typed as it is, null could stand neither beside a text in `a ? text : null` nor be compared with a NOT NULL column. */
+  #insertNull(node: ExpressionNode): void {
+    this.#edits.push({ at: node.start, remove: node.end - node.start, insert: 'dyn(null)' })
   }
 
   #visitName(node: ExpressionNode, bound: ReadonlySet<string>): void {

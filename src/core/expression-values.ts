@@ -50,7 +50,7 @@ export function celValue(type: ColumnType, text: string | null): unknown {
 }
 
 /** Objects become Maps: a row's own keys (`constructor`, `__proto__`) must not meet JavaScript's. */
-function celFromJson(value: Json): unknown {
+export function celFromJson(value: Json): unknown {
   if (typeof value === 'number') return Number.isSafeInteger(value) ? BigInt(value) : value
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return value.map(celFromJson)

@@ -2,6 +2,7 @@
 // file that imports the CEL library. A missing JSON key or a NULL operand yields null, as in SQL; any other trouble is
 // `failed`, which the caller must not take for "false" (a failing `when` deletes nobody).
 import { Environment } from '@marcbachmann/cel-js'
+import { withFunctions } from './expression-functions.ts'
 import { type Rewritten, rewriteExpression } from './expression-rewrite.ts'
 import { celType, celValue, jsonFromCel } from './expression-values.ts'
 import type { Json } from './json.ts'
@@ -48,7 +49,7 @@ export function compileExpression(text: string, table: Table): Expression | Expr
   const parsed = rewrite(text)
   if (parsed.kind === 'invalid') return parsed
   const { rewritten } = parsed
-  const environment = new Environment(OPTIONS)
+  const environment = known.clone()
   const inputs: Input[] = []
   for (const [column, name] of rewritten.columns) {
     const index = table.wanted.findIndex((wanted) => wanted.name === column)
@@ -78,6 +79,7 @@ interface Input {
 }
 
 const OPTIONS = { homogeneousAggregateLiterals: false, enableOptionalTypes: true } as const
+const known = withFunctions(new Environment(OPTIONS))
 /** Never given a variable: parses, and knows the names CEL keeps for itself. */
 const bare = new Environment(OPTIONS)
 

@@ -6,6 +6,7 @@ import { canonicalLocale, languageCode } from './language.ts'
 import type { Format } from './mapping-spec.ts'
 import { canonicalPhone, isRegion } from './phone.ts'
 import { canonicalTimezone } from './timezone.ts'
+import { applyTypedFormat, type TypedFormat } from './typed-formats.ts'
 
 export interface FormatContext {
   /** Country of national phone numbers, in any case; null when the mapping names none. */
@@ -21,6 +22,7 @@ const ABSENT: Formatted = { kind: 'value', value: null }
 export function applyFormat(format: Format, value: Json, context: FormatContext): Formatted {
   if (value === null) return ABSENT
   if (format === 'trim' || format === 'lower') return applyToTexts(format, value)
+  if (isTyped(format)) return applyTypedFormat(format, value)
   // A phone number may well stand in an int8 column.
   const text = typeof value === 'string' ? value.trim() : typeof value === 'number' ? String(value) : null
   if (text === null) return NOT_TEXT[format]
@@ -45,7 +47,13 @@ const EXPECTED = {
   timezone: 'not an IANA time zone name such as Asia/Kolkata',
   language: 'not an ISO 639-1 language code such as en',
   locale: 'not a BCP 47 locale such as en-US',
-} as const satisfies Record<Exclude<Format, 'trim' | 'lower'>, string>
+} as const satisfies Record<Exclude<Format, 'trim' | 'lower' | TypedFormat>, string>
+
+const TYPED: ReadonlySet<Format> = new Set(['string', 'number', 'boolean', 'json', 'iso8601'])
+
+function isTyped(format: Format): format is TypedFormat {
+  return TYPED.has(format)
+}
 
 type CheckedFormat = keyof typeof EXPECTED
 
@@ -96,7 +104,7 @@ const DOMAIN_LABEL = /^[\p{L}\p{N}\p{M}](?:[\p{L}\p{N}\p{M}-]{0,61}[\p{L}\p{N}\p
 /** What nearly every address looks like, decided without splitting. */
 const COMMON = /^[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@(?:[a-z0-9]+(?:-+[a-z0-9]+)*\.)+[a-z]{2,}$/i
 
-function formatEmail(text: string): Formatted {
+export function formatEmail(text: string): Formatted {
   if (text.length < 6 || text.length > 320) return INVALID.email
   const at = text.lastIndexOf('@')
   if (at > 64) return INVALID.email

@@ -1,15 +1,15 @@
 // A row of the users table → the profile that SuprSend should hold for it. Compiled once against the table, then a pure
 // function of the row: the same row always gives the same profile, no text makes it throw, and a value that cannot be used
 // is left out alone with its reason (never with the value, P8). NULL is absent.
-import { compileExpression, type Evaluated, expressionColumns } from './expression.ts'
-import type { Json } from './json.ts'
-import { isLargerThan, isStorable } from './json-text.ts'
-import { type ColumnLookup, CompiledSource, leaveOut } from './mapping-source.ts'
-import type { ChildSpec, MappingSpec, Source, TableMapping } from './mapping-spec.ts'
-import { suggestion } from './nearest.ts'
-import { type ChannelKey, type ChannelValue, isChannelKey, type Profile, type Reason } from './profile.ts'
-import type { ColumnType, Table, TextRow } from './row.ts'
-import { isSupported, OID } from './values.ts'
+import type { Evaluated } from './expression.ts'
+import { isStorable } from './json-text.ts'
+import { compilePart, compileValue, counts, lookupIn, profileOf, type TablePart, unsupported } from './mapping-part.ts'
+import type { MappingProblem } from './mapping-problem.ts'
+import { leaveOut } from './mapping-source.ts'
+import type { ChildSpec, DistinctId, MappingSpec } from './mapping-spec.ts'
+import { isChannelKey, type Profile, type Reason } from './profile.ts'
+import type { Table, TextRow } from './row.ts'
+import { OID } from './values.ts'
 
 export type MappedRow =
   | {
@@ -39,56 +39,22 @@ export interface ChildMapping {
   readonly map: (row: TextRow) => MappedChild
 }
 
-export interface MappingProblem {
-  readonly code: 'unknown_column' | 'unsupported_type' | 'invalid_when' | 'user_key_mismatch'
-  /** The configuration's key: `user.distinct_id`, `profile.$email`. */
-  readonly path: string
-  readonly column: string | null
-  readonly message: string
-}
-
 export type Compiled<M> =
   | { readonly kind: 'ok'; readonly mapping: M }
   | { readonly kind: 'invalid'; readonly problems: readonly MappingProblem[] }
 
 /** https://docs.suprsend.com/docs/users: at most 255 characters, trimmed. */
 const MAX_DISTINCT_ID = 255
-/** One event of SuprSend's is limited to 10 KB whole; this leaves room for the rest of a profile. */
-const MAX_PROPERTY_BYTES = 8 * 1024
-
-/** Every column of the users table that the mapping reads, once each, in the order of the file. */
-export function mappedColumns(spec: MappingSpec): readonly string[] {
-  return [...new Set([spec.distinctId.column, ...columnsOf(spec)])]
-}
-
-/** Every column of a child table that the mapping reads. */
-export function childColumns(child: ChildSpec): readonly string[] {
-  return [...new Set([...child.user, ...columnsOf(child)])]
-}
-
-function columnsOf({ when, profile }: TableMapping): readonly string[] {
-  const columns = new Set<string>()
-  if (when !== null) for (const column of expressionColumns(when)) columns.add(column)
-  for (const sources of profile.values()) {
-    for (const source of sources) {
-      if (source.from.kind === 'column') columns.add(source.from.column)
-      if (source.region?.kind === 'column') columns.add(source.region.column)
-    }
-  }
-  return [...columns]
-}
 
 export function compileMapping(spec: MappingSpec, table: Table): Compiled<Mapping> {
   const problems: MappingProblem[] = []
-  const lookup = lookupIn(table, problems)
-  const id = lookup('user.distinct_id')(spec.distinctId.column)
-  if (id !== null && (id.type.kind === 'array' || id.type.baseOid === OID.json || id.type.baseOid === OID.jsonb)) {
-    problems.push(unsupported('user.distinct_id', spec.distinctId.column, id.type, 'cannot identify a user'))
-  }
+  const readId = compileId(spec.distinctId, table, problems)
   const part = compilePart(spec, { table, problems, path: '', whenPath: 'user.when' })
-  if (problems.length > 0 || id === null) return { kind: 'invalid', problems }
-  const mapper = new RowMapper(part, id.index)
-  return { kind: 'ok', mapping: { map: (row) => mapper.map(row), idIsKey: isExactKey(table, spec.distinctId.column) } }
+  if (problems.length > 0 || readId === null) return { kind: 'invalid', problems }
+  const mapper = new RowMapper(part, readId)
+  const { distinctId } = spec
+  const idIsKey = distinctId.kind === 'column' && isExactKey(table, distinctId.column)
+  return { kind: 'ok', mapping: { map: (row) => mapper.map(row), idIsKey } }
 }
 
 /** @param at its place in `children`, for messages. */
@@ -98,37 +64,49 @@ export function compileChildMapping(child: ChildSpec, table: Table, at: number):
   const lookup = lookupIn(table, problems)
   const user = child.user.map((column) => lookup(`${path}user`)(column)?.index ?? -1)
   const part = compilePart(child, { table, problems, path, whenPath: `${path}when` })
+  if (!isUnique(table, child.user)) problems.push(...scalarProblems(child, table, path))
   if (problems.length > 0) return { kind: 'invalid', problems }
   return { kind: 'ok', mapping: { map: (row) => mapChild(part, user, row) } }
 }
 
-function lookupIn(table: Table, problems: MappingProblem[]) {
-  return (path: string): ColumnLookup =>
-    (column) =>
-      findColumn({ table, column, path, problems })
+/** Of many rows none is the one whose value counts; channels take them all. */
+function scalarProblems({ profile, properties, user }: ChildSpec, table: Table, path: string): MappingProblem[] {
+  const scalars = [...profile.keys()].filter((key) => !isChannelKey(key)).map((key) => `profile.${key}`)
+  return [...scalars, ...(properties.length > 0 ? ['properties'] : [])].map((key) => ({
+    code: 'child_not_unique',
+    path: `${path}${key}`,
+    column: user[0] ?? null,
+    message: `a user may have several rows in ${table.schema}.${table.name}, for ${user.join(', ')} is not unique in it: only channels can be mapped from it`,
+  }))
 }
 
-interface PartContext {
-  readonly table: Table
-  readonly problems: MappingProblem[]
-  /** Before `profile` in messages. */
-  readonly path: string
-  readonly whenPath: string
+function isUnique(table: Table, columns: readonly string[]): boolean {
+  return table.unique.some((set) => set.every((column) => columns.includes(column)))
 }
 
-function compilePart(spec: TableMapping, { table, problems, path, whenPath }: PartContext): TablePart {
-  const lookup = lookupIn(table, problems)
-  const when = compileWhen(spec.when, table, whenPath, problems)
-  const channels: ChannelPart[] = []
-  const properties: PropertyPart[] = []
-  for (const [key, sources] of spec.profile) {
-    const compile = (source: Source) => new CompiledSource(key, source, lookup(`${path}profile.${key}`))
-    const compiled = sources.map(compile)
-    const first = compiled[0]
-    if (isChannelKey(key)) channels.push({ key, sources: compiled })
-    else if (first !== undefined) properties.push({ key, source: first })
+type ReadId = (row: TextRow, reasons: Reason[]) => string | null
+
+function compileId(distinctId: DistinctId, table: Table, problems: MappingProblem[]): ReadId | null {
+  const path = 'user.distinct_id'
+  if (distinctId.kind === 'value') {
+    const evaluate = compileValue(distinctId.expression, table, `${path}.value`, problems)
+    return evaluate && ((row, reasons) => idOf(evaluate(row), reasons))
   }
-  return { when, whenPath, channels, properties }
+  const { column } = distinctId
+  const id = lookupIn(table, problems)(path)(column)
+  if (id !== null && (id.type.kind === 'array' || id.type.baseOid === OID.json || id.type.baseOid === OID.jsonb)) {
+    problems.push(unsupported(path, column, id.type, 'cannot identify a user'))
+  }
+  return id && ((row) => distinctIdFrom(row[id.index] ?? ''))
+}
+
+function idOf(result: Evaluated, reasons: Reason[]): string | null {
+  if (result.kind === 'failed') {
+    leaveOut(reasons, 'distinct_id', { code: 'value_failed', message: `its value failed on this row (${result.code})` })
+    return null
+  }
+  const { value } = result
+  return typeof value === 'string' || typeof value === 'number' ? distinctIdFrom(String(value)) : null
 }
 
 /** Text would not do: ids are trimmed, keys are not. */
@@ -138,36 +116,18 @@ function isExactKey(table: Table, column: string): boolean {
   return key !== undefined && more.length === 0 && key.name === column && exact.includes(key.type.baseOid)
 }
 
-interface ChannelPart {
-  readonly key: ChannelKey
-  readonly sources: readonly CompiledSource[]
-}
-
-interface PropertyPart {
-  readonly key: string
-  readonly source: CompiledSource
-}
-
-/** What one table's rows contribute, compiled. */
-interface TablePart {
-  readonly when: ((row: TextRow) => Evaluated) | null
-  readonly whenPath: string
-  readonly channels: readonly ChannelPart[]
-  readonly properties: readonly PropertyPart[]
-}
-
 class RowMapper {
   readonly #part: TablePart
-  readonly #idIndex: number
+  readonly #readId: ReadId
 
-  constructor(part: TablePart, idIndex: number) {
+  constructor(part: TablePart, readId: ReadId) {
     this.#part = part
-    this.#idIndex = idIndex
+    this.#readId = readId
   }
 
   map(row: TextRow): MappedRow {
     const reasons: Reason[] = []
-    const distinctId = distinctIdFrom(row[this.#idIndex] ?? '')
+    const distinctId = this.#readId(row, reasons)
     if (!counts(this.#part, row, reasons)) return { kind: 'absent', distinctId, reasons }
     if (distinctId === null) {
       leaveOut(reasons, 'distinct_id', UNUSABLE_ID)
@@ -186,93 +146,14 @@ function mapChild(part: TablePart, user: readonly number[], row: TextRow): Mappe
   return { kind: 'child', userKey, profile: profileOf(part, row, reasons), reasons }
 }
 
-function profileOf(part: TablePart, row: TextRow, reasons: Reason[]): Profile {
-  const channels: { [key in ChannelKey]?: readonly ChannelValue[] } = {}
-  for (const { key, sources } of part.channels) {
-    const values = new Set<ChannelValue>()
-    for (const source of sources) source.readMany(row, reasons, values)
-    if (values.size > 0) channels[key] = [...values]
-  }
-  const properties: { [key: string]: Json } = {}
-  for (const { key, source } of part.properties) {
-    const value = source.readOne(row, reasons)
-    if (value === null) continue
-    if (isLargerThan(value, MAX_PROPERTY_BYTES)) leaveOut(reasons, key, TOO_LARGE)
-    else properties[key] = value
-  }
-  return { channels, properties }
-}
-
-/**
- * Null is "not true", as in SQL's WHERE. An expression that fails on a row says nothing about the user, and a delete in
- * SuprSend cannot be undone: the row counts, with the reason `when_failed` for the operator.
- */
-function counts({ when, whenPath }: TablePart, row: TextRow, reasons: Reason[]): boolean {
-  if (when === null) return true
-  const result = when(row)
-  if (result.kind === 'value' && (result.value === null || typeof result.value === 'boolean'))
-    return result.value === true
-  const code = result.kind === 'failed' ? result.code : 'not_a_boolean'
-  leaveOut(reasons, 'when', {
-    code: 'when_failed',
-    message: `${whenPath} failed on this row (${code}); the ${whenPath === 'user.when' ? 'user' : 'row'} was kept`,
-  })
-  return true
-}
-
 const UNUSABLE_ID = {
   code: 'invalid_distinct_id',
   message: `the distinct_id is empty, longer than ${MAX_DISTINCT_ID} characters, or no text that can stand in a URL`,
 }
-const TOO_LARGE = { code: 'value_too_large', message: `the value has more than ${MAX_PROPERTY_BYTES} bytes as JSON` }
 
 /** The column's own text, so that an int8 keeps every digit. `.` and `..` would be path steps in the request's URL. */
 function distinctIdFrom(text: string): string | null {
   const id = text.trim()
   if (id === '' || id.length > MAX_DISTINCT_ID || id === '.' || id === '..' || !isStorable(id)) return null
   return id
-}
-
-function compileWhen(text: string | null, table: Table, path: string, problems: MappingProblem[]): TablePart['when'] {
-  if (text === null) return null
-  const compiled = compileExpression(text, table)
-  if (compiled.kind === 'invalid') {
-    const message = `${compiled.message} (at character ${compiled.position + 1})`
-    problems.push({ code: 'invalid_when', path, column: null, message })
-    return null
-  }
-  if (compiled.type !== 'bool' && compiled.type !== 'dyn') {
-    const message = `must be true or false for each row, but is of type ${compiled.type}`
-    problems.push({ code: 'invalid_when', path, column: null, message })
-  }
-  return compiled.evaluate
-}
-
-function findColumn(at: {
-  readonly table: Table
-  readonly column: string
-  readonly path: string
-  readonly problems: MappingProblem[]
-}): { readonly index: number; readonly type: ColumnType } | null {
-  const { table, column, path, problems } = at
-  const index = table.wanted.findIndex((wanted) => wanted.name === column)
-  const type = table.wanted[index]?.type
-  if (type === undefined) {
-    const near = suggestion(
-      column,
-      table.columns.map(({ name }) => name),
-    )
-    const message = `the table ${table.schema}.${table.name} has no column "${column}"${near}`
-    problems.push({ code: 'unknown_column', path, column, message })
-    return null
-  }
-  if (!isSupported(type)) {
-    problems.push(unsupported(path, column, type, 'cannot be mapped'))
-    return null
-  }
-  return { index, type }
-}
-
-function unsupported(path: string, column: string, type: ColumnType, why: string): MappingProblem {
-  return { code: 'unsupported_type', path, column, message: `column "${column}" is of type ${type.name}, which ${why}` }
 }

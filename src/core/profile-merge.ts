@@ -14,6 +14,7 @@ import {
   type ProfileDocument,
   type Reason,
 } from './profile.ts'
+import { fitProfile } from './profile-limit.ts'
 
 export interface LiveRow {
   readonly key: string
@@ -95,10 +96,12 @@ export function withChildren(
     const { counted, reasons } = inOrder(sources, mine)
     if (counted.length === 0) return profile
     const own = JSON.parse(profile.desired.text) as Profile
+    const whole = fitProfile(unite([own, ...counted.map(({ part }) => part)]))
+    const ofRows = [...profile.reasons, ...counted.flatMap((child) => child.reasons)]
     return {
       ...profile,
-      desired: documentOf(unite([own, ...counted.map(({ part }) => part)])),
-      reasons: dedupe([...profile.reasons, ...counted.flatMap((child) => child.reasons), ...reasons]),
+      desired: documentOf(whole.profile),
+      reasons: dedupe([...ofRows, ...reasons, ...whole.reasons]),
     }
   })
 }

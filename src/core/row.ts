@@ -46,6 +46,8 @@ export interface Table {
   readonly name: string
   /** Primary key columns, in key order. */
   readonly key: readonly string[]
+  /** Sets of columns that are unique in the table, at once and over all rows; the primary key among them. */
+  readonly unique: readonly (readonly string[])[]
   /** Every column of the table, for `check`, CEL and error messages. */
   readonly columns: readonly Column[]
   /** The columns we read, primary key first, then the mapped ones; RawRow is aligned to it. */

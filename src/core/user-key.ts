@@ -1,6 +1,6 @@
 // Whether a child table's columns can name a users row: as many as the primary key has, and of types whose text is the same
 // for the same value. Pure.
-import type { MappingProblem } from './mapping.ts'
+import type { MappingProblem } from './mapping-problem.ts'
 import type { ColumnType, Table } from './row.ts'
 import { OID } from './values.ts'
 

@@ -35,6 +35,8 @@ export interface TableFacts {
   readonly key: readonly string[]
   /** Columns that are unique on their own, at once and over all rows. */
   readonly uniqueColumns: readonly string[]
+  /** Sets of columns that are unique together, single ones and the primary key among them. */
+  readonly uniqueSets: readonly (readonly string[])[]
   readonly generatedColumns: readonly string[]
   readonly storages: readonly Storage[]
 }
@@ -69,8 +71,9 @@ export function tableFrom(facts: TableFacts, wantedColumns: readonly string[]): 
     .map((name) => ({ what: 'column' as const, name, nearest: nearest(name, names) }))
   if (missing.length > 0) return { kind: 'missing', missing }
   const wanted = [...new Set([...facts.key, ...wantedColumns])].flatMap((name) => byName.get(name) ?? [])
-  const { oid, key, columns } = facts
-  return { kind: 'ok', table: { oid, schema: facts.name.schema, name: facts.name.name, key, columns, wanted } }
+  const { oid, key, columns, uniqueSets: unique } = facts
+  const { schema, name } = facts.name
+  return { kind: 'ok', table: { oid, schema, name, key, unique, columns, wanted } }
 }
 
 /** Null when there is no such relation. */
@@ -88,6 +91,7 @@ export async function readTableFacts(client: Queryable, name: TableName): Promis
     hasChildren: relation.hasChildren,
     key: relation.key,
     uniqueColumns: relation.uniqueColumns,
+    uniqueSets: JSON.parse(relation.uniqueSets) as string[][],
     columns: columns.flatMap((column) => {
       const type = types.get(column.typeOid)
       return type ? [{ name: column.name, type: { ...type, name: column.typeName }, notNull: column.notNull }] : []
@@ -124,6 +128,8 @@ interface RelationRow {
   readonly hasChildren: boolean
   readonly key: readonly string[]
   readonly uniqueColumns: readonly string[]
+  /** JSON: a list of lists of columns. */
+  readonly uniqueSets: string
 }
 
 const RELATION = `
@@ -139,7 +145,16 @@ SELECT c.oid, c.relkind::text AS kind, c.relispartition AS "isPartition",
              FROM pg_catalog.pg_index i
              JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
              WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
-               AND i.indnkeyatts = 1 AND i.indpred IS NULL) AS "uniqueColumns"
+               AND i.indnkeyatts = 1 AND i.indpred IS NULL) AS "uniqueColumns",
+       (SELECT coalesce(json_agg(keys.names), '[]')
+        FROM pg_catalog.pg_index i
+        CROSS JOIN LATERAL (
+          SELECT json_agg(a.attname ORDER BY k.position) AS names, count(*) AS named
+          FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, position)
+          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+          WHERE k.position <= i.indnkeyatts) keys
+        WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
+          AND i.indpred IS NULL AND keys.named = i.indnkeyatts)::text AS "uniqueSets"
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind NOT IN ('i', 'I', 't')`

@@ -6,7 +6,7 @@ import { compileTables } from '../../src/commands/compiled-tables.ts'
 import { NO_FAIL_POINTS } from '../../src/core/fail-points.ts'
 import { canonical, type JsonObject } from '../../src/core/json.ts'
 import { type LogFields, type Logger, SILENT_LOGGER } from '../../src/core/logger.ts'
-import { childColumns, mappedColumns } from '../../src/core/mapping.ts'
+import { childColumns, mappedColumns } from '../../src/core/mapped-columns.ts'
 import type { MappingSpec } from '../../src/core/mapping-spec.ts'
 import { type Metrics, NO_METRICS } from '../../src/core/metrics.ts'
 import type { Profile } from '../../src/core/profile.ts'
@@ -27,6 +27,7 @@ import { CaptureSession, CountedPages } from './capture-session.ts'
 import type { TestDatabase } from './database.ts'
 import { describe, type FollowedName, PUBLICATION, publish } from './followed-table.ts'
 import { HeldStream } from './held-stream.ts'
+import { sourceOf, specOf } from './source-spec.ts'
 import { until } from './wait.ts'
 
 export interface HarnessChild {
@@ -97,7 +98,7 @@ export class CaptureHarness implements AsyncDisposable {
 
   /** The table with its publication and slot, and a state whose checkpoint is where the slot starts. */
   static async create(database: TestDatabase, options: HarnessOptions): Promise<CaptureHarness> {
-    const spec = specOf(options)
+    const spec = mappingOf(options)
     const names = [options.table ?? { name: 'users' }, ...spec.children.map((child) => child.table)]
     const lsn = await publish(database, options.create, names)
     const columns = [mappedColumns(spec), ...spec.children.map(childColumns)]
@@ -273,22 +274,21 @@ export class CaptureHarness implements AsyncDisposable {
   }
 }
 
-function specOf({ distinctId = 'id', when, profile, children = [] }: HarnessOptions): MappingSpec {
-  const source = (column: string) => ({ from: { kind: 'column', column } as const, formats: [], region: null })
+function mappingOf({ distinctId = 'id', when, profile, children = [] }: HarnessOptions): MappingSpec {
   const sources = (of: { readonly [key: string]: string }) =>
-    new Map(Object.entries(of).map(([key, column]) => [key, [source(column)]]))
-  return {
-    distinctId: { column: distinctId },
+    Object.fromEntries(Object.entries(of).map(([key, column]) => [key, [sourceOf(column)]]))
+  return specOf(sources(profile), {
+    distinctId: { kind: 'column', column: distinctId },
     when: when ?? null,
-    onDelete: 'delete',
-    profile: sources(profile),
     children: children.map((child) => ({
       table: { schema: 'public', name: child.table },
       user: child.user,
       when: child.when ?? null,
-      profile: sources(child.profile),
+      profile: new Map(Object.entries(sources(child.profile))),
+      properties: [],
+      exclusive: [],
     })),
-  }
+  })
 }
 
 function missing(): never {

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import type { Config } from '../../../src/config/config.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { ConfigError } from '../../../src/config/problem.ts'
+import { sourceOf } from '../../support/source-spec.ts'
 
 const ENV = { DATABASE_URL: 'postgres://app:canary-password@db:5432/My-App', SUPRSEND_API_KEY: 'canary-key' }
 
@@ -54,14 +55,14 @@ describe('a good file', () => {
         bodyTimeoutMs: 15_000,
       },
       http: { host: '127.0.0.1', port: 9464 },
-      mapping: { distinctId: { column: 'id' }, when: null, onDelete: 'delete' },
+      mapping: { distinctId: { kind: 'column', column: 'id' }, when: null, onDelete: 'delete' },
       shutdownTimeoutMs: 20_000,
       log: { level: 'info' },
     })
     expect(config.source.url.reveal()).toBe(ENV.DATABASE_URL)
     expect(config.state.url.reveal()).toBe(ENV.DATABASE_URL)
     expect([...config.mapping.profile]).toEqual([
-      ['$email', [{ from: { kind: 'column', column: 'email' }, formats: ['email'], region: null }]],
+      ['$email', [sourceOf({ kind: 'column', column: 'email' }, { formats: ['email'], region: null })]],
     ])
   })
 
@@ -127,23 +128,32 @@ log: {level: debug}
         bodyTimeoutMs: 120_000,
       },
       http: null,
-      mapping: { distinctId: { column: 'User Id' }, when: "deleted == null && plan != '${x}'", onDelete: 'keep' },
+      mapping: {
+        distinctId: { kind: 'column', column: 'User Id' },
+        when: "deleted == null && plan != '${x}'",
+        onDelete: 'keep',
+      },
       shutdownTimeoutMs: 5_000,
       log: { level: 'debug' },
     })
     expect(config.state.url.reveal()).toBe(ENV.DATABASE_URL)
     expect(Object.fromEntries(config.mapping.profile)).toEqual({
       $email: [
-        { from: { kind: 'column', column: 'email' }, formats: ['email'], region: null },
-        { from: { kind: 'column', column: 'other' }, formats: ['trim', 'lower', 'email'], region: null },
-        { from: { kind: 'const', value: 'ops@example.com' }, formats: ['email'], region: null },
+        sourceOf({ kind: 'column', column: 'email' }, { formats: ['email'], region: null }),
+        sourceOf({ kind: 'column', column: 'other' }, { formats: ['trim', 'lower', 'email'], region: null }),
+        sourceOf({ kind: 'const', value: 'ops@example.com' }, { formats: ['email'], region: null }),
       ],
-      $sms: [{ from: { kind: 'column', column: 'phone' }, formats: ['e164'], region: { kind: 'const', value: 'IN' } }],
+      $sms: [
+        sourceOf({ kind: 'column', column: 'phone' }, { formats: ['e164'], region: { kind: 'const', value: 'IN' } }),
+      ],
       $whatsapp: [
-        { from: { kind: 'column', column: 'wa' }, formats: ['e164'], region: { kind: 'column', column: 'country' } },
+        sourceOf(
+          { kind: 'column', column: 'wa' },
+          { formats: ['e164'], region: { kind: 'column', column: 'country' } },
+        ),
       ],
-      $timezone: [{ from: { kind: 'const', value: 'Asia/Calcutta' }, formats: ['timezone'], region: null }],
-      flags: [{ from: { kind: 'const', value: { beta: true, n: [1, 2.5, null] } }, formats: [], region: null }],
+      $timezone: [sourceOf({ kind: 'const', value: 'Asia/Calcutta' }, { formats: ['timezone'], region: null })],
+      flags: [sourceOf({ kind: 'const', value: { beta: true, n: [1, 2.5, null] } }, { formats: [], region: null })],
     })
   })
 
@@ -228,7 +238,7 @@ recovery: auto
       'config.yaml:17:3 profile.$emial: unknown key (did you mean "$email"?); names that begin with $ are SuprSend\'s own',
       'config.yaml:18:12 profile.$email[0]: needs exactly one of column and const',
       'config.yaml:18:36 profile.$email[1].colum: unknown key (did you mean "column"?)',
-      'config.yaml:18:54 profile.$email[1].format: expected email, e164, timezone, language, locale, trim, lower; found a text of 5 characters (did you mean "email"?)',
+      'config.yaml:18:54 profile.$email[1].format: expected email, e164, timezone, language, locale, trim, lower, string, number, boolean, json, iso8601; found a text of 5 characters (did you mean "email"?)',
       'config.yaml:19:9 profile.name: only a channel takes a list of sources; a property has one value',
       'config.yaml:20:14 log.level: expected debug, info, warn, error; found a text of 7 characters',
       'config.yaml:21:1 recovery: this key is not supported yet in this version',
@@ -278,7 +288,7 @@ recovery: auto
     ],
     [
       '  n: {column: a, format: [trim, lowr]}',
-      '7:33 profile.n.format[1]: expected email, e164, timezone, language, locale, trim, lower; found a text of 4 characters (did you mean "lower"?)',
+      '7:33 profile.n.format[1]: expected email, e164, timezone, language, locale, trim, lower, string, number, boolean, json, iso8601; found a text of 4 characters (did you mean "lower"?)',
     ],
     ['  n: "${N}"', '7:6 profile.n: the environment variable N is not set'],
     ['  $email: again', '7:3 this key stands here twice'],

@@ -45,5 +45,8 @@ export function table(columns: { readonly [name: string]: TypeName | `${TypeName
     return { name, type: type((notNull ? given : given.slice(0, -1)) as TypeName), notNull }
   })
   const key = described.slice(0, 1).map(({ name }) => name)
-  return { oid: 16_384, schema: 'public', name: 'users', key, columns: described, wanted: described }
+  return {
+    ...{ oid: 16_384, schema: 'public', name: 'users', key, unique: [key] },
+    ...{ columns: described, wanted: described },
+  }
 }

@@ -115,7 +115,7 @@ describe('compiling', () => {
   it.each([
     ['plna == "x"', 'no column "plna" in the table', 0],
     ['row["Frist Name"] == null', '(did you mean "First Name"?)', 5],
-    ['type == null', 'no such overload: string == null', 0],
+    ['type == 1', 'no such overload: string == int', 0],
     ['active && type + 1 == 2', 'no such overload: string + int', 10],
     ['settings.a == 1 && type + 1 == 2', 'no such overload: string + int', 19],
     ['id ==', 'Unexpected token', 5],
