@@ -12,6 +12,8 @@ export interface Config {
   /** null = `off`. */
   readonly http: HttpConfig | null
   readonly mapping: MappingSpec
+  /** By fingerprint: the texts that stand behind the references in the mapping's constants. */
+  readonly mappingSecrets: ReadonlyMap<string, Secret>
   readonly shutdownTimeoutMs: number
   readonly log: { readonly level: LogLevel }
 }

@@ -26,6 +26,8 @@ export function parseSection<S extends z.ZodType>(input: {
   return null
 }
 
+export type Report = ReturnType<typeof reporter>
+
 /** Makes the `report` that places each message in the file and drops what only follows from a problem already reported. */
 export function reporter(file: string, document: ConfigDocument, problems: ConfigProblem[]) {
   return (path: Path, message: string, at: 'key' | 'value' = 'value'): void => {

@@ -1,19 +1,17 @@
 // File + environment → one frozen Config, or a ConfigError with every problem at once. The only entry to this folder;
 // touches nothing but the reader it is given.
 import { errorCode, errorMessage } from '../core/error.ts'
-import type { ChildSpec, MappingSpec, Source } from '../core/mapping-spec.ts'
 import { databaseName, defaultSlotName } from './address.ts'
 import type { Config } from './config.ts'
-import { type Path, parseConfigDocument } from './document.ts'
+import { SecretKeeper } from './constant.ts'
+import { parseConfigDocument } from './document.ts'
 import type { Environment } from './interpolation.ts'
 import { parseSection, reporter } from './issues.ts'
+import { type MappingSections, readMapping } from './mapping-sections.ts'
 import { ConfigError, type ConfigProblem, shapeOf } from './problem.ts'
-import { keyProblem, resolveSources, type SourceProblem, sourcesSchema } from './profile-schema.ts'
 import { isRecord } from './record.ts'
-import { type ConfigFile, childSchema, configSchema } from './schema.ts'
+import { type ConfigFile, configSchema } from './schema.ts'
 import { Secret } from './secret.ts'
-
-type Report = ReturnType<typeof reporter>
 
 export interface LoadOptions {
   readonly path: string
@@ -36,10 +34,10 @@ export async function loadConfig({ path, env, readFile }: LoadOptions): Promise<
   const problems: ConfigProblem[] = [...document.problems]
   const report = reporter(path, document, problems)
   const file = parseSection({ schema: configSchema, value: document.value, base: [], report })
-  const profile = readProfile(['profile'], document.value.profile, report)
-  const children = readChildren(document.value.children, report)
+  const secrets = new SecretKeeper((at) => document.locate(at).variables)
+  const sections = readMapping(document.value, file?.source.table ?? null, { report, secrets })
   if (problems.length > 0 || file === null) throw new ConfigError(path, problems.toSorted(byPlace))
-  return deepFreeze(resolve(path, file, { profile, children }))
+  return deepFreeze(resolve(path, file, { sections, mappingSecrets: secrets.texts }))
 }
 
 async function readText(path: string, readFile: LoadOptions['readFile']): Promise<string> {
@@ -62,45 +60,10 @@ function byPlace(a: ConfigProblem, b: ConfigProblem): number {
   return a.line - b.line || a.column - b.column
 }
 
-function readProfile(base: Path, value: unknown, report: Report): MappingSpec['profile'] {
-  const profile = new Map<string, readonly Source[]>()
-  // That it is missing or no mapping has been said by the schema of the whole.
-  if (!isRecord(value)) return profile
-  const entries = Object.entries(value)
-  if (entries.length === 0) report(base, 'maps nothing: expected at least one key such as $email')
-  for (const [key, sources] of entries) {
-    const at = [...base, key]
-    const problem = keyProblem(key)
-    if (problem !== null) {
-      report(at, problem, 'key')
-      continue
-    }
-    const parsed = parseSection({ schema: sourcesSchema, value: sources, base: at, report })
-    if (parsed === null) continue
-    const misfits: SourceProblem[] = []
-    profile.set(key, resolveSources(key, parsed, misfits))
-    for (const { path, message } of misfits) report([...at, ...path], message)
-  }
-  return profile
-}
-
-/** The children's own sections; keys that two tables would give are in no one's profile twice. */
-function readChildren(value: unknown, report: Report): readonly ChildSpec[] {
-  if (!Array.isArray(value)) return []
-  return value.flatMap((child: unknown, at): ChildSpec[] => {
-    const base = ['children', at]
-    const parsed = parseSection({ schema: childSchema, value: child, base, report })
-    const profile = readProfile([...base, 'profile'], isRecord(child) ? child.profile : undefined, report)
-    return parsed === null
-      ? []
-      : [{ table: parsed.table, user: parsed.user, when: parsed.when ?? null, profile, properties: [], exclusive: [] }]
-  })
-}
-
 function resolve(
   path: string,
   file: ConfigFile,
-  { profile, children }: Pick<MappingSpec, 'profile' | 'children'>,
+  { sections, mappingSecrets }: { readonly sections: MappingSections } & Pick<Config, 'mappingSecrets'>,
 ): Config {
   const { source, state, suprsend, user } = file
   const url = source.url.reveal()
@@ -125,15 +88,8 @@ function resolve(
       bodyTimeoutMs: suprsend.body_timeout,
     },
     http: file.http.listen.address,
-    mapping: {
-      distinctId: { kind: 'column', column: user.distinct_id },
-      properties: [],
-      exclusive: [],
-      when: user.when ?? null,
-      onDelete: user.on_delete,
-      profile,
-      children,
-    },
+    mapping: { distinctId: user.distinct_id, when: user.when ?? null, onDelete: user.on_delete, ...sections },
+    mappingSecrets,
     shutdownTimeoutMs: file.shutdown_timeout,
     log: { level: file.log.level },
   }

@@ -1,8 +1,9 @@
 // What the file may hold, apart from `profile` (profile-schema.ts): keys, defaults and their readers. Unknown keys are
 // errors everywhere. A later key is one more line in its section.
 import { z } from 'zod'
-import { parseExpression } from '../core/expression.ts'
 import { LOG_LEVELS } from '../core/logger.ts'
+import { propertyNameProblem } from '../core/mapping-object.ts'
+import type { DistinctId } from '../core/mapping-spec.ts'
 import { isPostgresUrl, parseBaseUrl, parseListen } from './address.ts'
 import { FIRST_CONTACTS, type HttpConfig } from './config.ts'
 import {
@@ -18,19 +19,11 @@ import {
   slotName,
 } from './scalar.ts'
 import { Secret } from './secret.ts'
+import { expression } from './source-schema.ts'
 import { parseTableName } from './table-name.ts'
 
 /** Keys that are to come and this version does not know yet: said so, instead of "unknown". */
-export const LATER_KEYS: ReadonlySet<string> = new Set([
-  'safety',
-  'recovery',
-  'value',
-  'default',
-  'map',
-  'provider',
-  'bundle_id',
-  'exclusive',
-])
+export const LATER_KEYS: ReadonlySet<string> = new Set(['safety', 'recovery'])
 
 const DEFAULT_LISTEN: HttpConfig = { host: '127.0.0.1', port: 9464 }
 
@@ -85,30 +78,55 @@ const http = z.strictObject({
   }).default({ address: DEFAULT_LISTEN }),
 })
 
-const expression = z.unknown().transform((input, context): string => {
-  const text = readText(input)
-  const parsed = text === null ? null : parseExpression(text)
-  if (text !== null && parsed?.kind === 'ok') return text
-  const message =
-    parsed?.kind === 'invalid'
-      ? `is no CEL expression: ${parsed.message} (at character ${parsed.position + 1})`
-      : 'expected a CEL expression such as deleted_at == null'
-  context.issues.push({ code: 'custom', input, message })
+const distinctId = z.unknown().transform((input, context): DistinctId => {
+  const source = typeof input === 'string' ? { column: input } : input
+  const read = distinctIdSource.safeParse(source, { reportInput: true })
+  if (read.success) {
+    const { column, value } = read.data
+    if (column !== undefined && value === undefined) return { kind: 'column', column }
+    if (value !== undefined && column === undefined) return { kind: 'value', expression: value }
+  } else {
+    for (const issue of read.error.issues) {
+      if (issue.code === 'custom') context.issues.push({ ...issue, input, code: 'custom' })
+    }
+    if (read.error.issues.some(({ code }) => code === 'custom')) return z.NEVER
+  }
+  context.issues.push({ code: 'custom', input, message: "expected a column's name, {column: name} or {value: CEL}" })
   return z.NEVER
 })
+const distinctIdSource = z.strictObject({ column: columnName.optional(), value: expression.optional() })
 
 const user = z.strictObject({
-  distinct_id: columnName,
+  distinct_id: distinctId,
   when: expression.optional(),
   on_delete: choice(['delete', 'clear', 'keep']).default('delete'),
 })
 
-/** One of `children`; its `profile` is read as the users table's is. */
+const propertyName = z.unknown().transform((input, context): string => {
+  const problem = typeof input === 'string' ? propertyNameProblem(input) : 'expected the name of a property'
+  if (problem === null && typeof input === 'string') return input
+  context.issues.push({ code: 'custom', input, message: problem ?? '' })
+  return z.NEVER
+})
+
+/** `properties`, one or a list of them. */
+export const propertiesSchema = z.preprocess(
+  (input) => (Array.isArray(input) ? input : [input]),
+  z.array(
+    z.strictObject({
+      from: columnName,
+      pick: z.preprocess((input) => (Array.isArray(input) ? input : [input]), z.array(propertyName).min(1)).optional(),
+    }),
+  ),
+)
+
+/** One of `children`; its `profile` and `properties` are read as the users table's are. */
 export const childSchema = z.strictObject({
   table: tableName,
   user: z.preprocess((input) => (Array.isArray(input) ? input : [input]), z.array(columnName).min(1)),
   when: expression.optional(),
-  profile: z.record(z.string(), z.unknown()),
+  profile: z.record(z.string(), z.unknown()).optional(),
+  properties: z.unknown().optional(),
 })
 
 export const configSchema = z.strictObject({
@@ -118,7 +136,8 @@ export const configSchema = z.strictObject({
   suprsend,
   http: z.preprocess((input) => (isOff(input) ? { listen: 'off' } : input), http).prefault({}),
   user,
-  profile: z.record(z.string(), z.unknown()),
+  profile: z.record(z.string(), z.unknown()).default({}),
+  properties: z.unknown().optional(),
   children: z.array(z.unknown()).default([]),
   shutdown_timeout: duration.default(20_000),
   log: z.strictObject({ level: choice(LOG_LEVELS).default('info') }).prefault({}),

@@ -193,3 +193,8 @@ export function holdsSecretMark(value: Json): boolean {
   if (!isJsonObject(value)) return false
   return Object.hasOwn(value, MARK) || Object.values(value).some((member) => holdsSecretMark(member ?? null))
 }
+
+/** Of the text that the reference stands for. */
+export function fingerprintOf(reference: SecretReference): string {
+  return partsOf(reference)?.fingerprint ?? ''
+}

@@ -111,7 +111,7 @@ describe('the mapping of the next start', () => {
 
   test('leaves a child table out, and takes it in again', () =>
     world(async ({ database, emulator, start, converged }) => {
-      const token = () => emulator.users().get('7')?.channels.$inbox
+      const token = () => emulator.users().get('7')?.channels.$androidpush
       {
         await using first = await start({ ...NAMED, children: CHILDREN })
         await converged(first)
@@ -134,7 +134,7 @@ describe('the mapping of the next start', () => {
       await using third = await start({ ...NAMED, children: CHILDREN })
       await converged(third)
       expect(token()).toBeUndefined()
-      expect(emulator.users().get('20')?.channels.$inbox).toEqual(['new'])
+      expect(emulator.users().get('20')?.channels.$androidpush).toEqual(['new'])
     }))
 })
 
@@ -148,7 +148,7 @@ describe('SIGHUP', () => {
       for (const { table } of CHILDREN) await database.query(`ALTER PUBLICATION suprsync ADD TABLE ONLY ${table}`)
       await service.reload({ ...NOTED, children: CHILDREN })
       const shown = () => emulator.users().get('10')
-      await until(() => shown()?.properties.note === 'note' && shown()?.channels.$inbox?.length === 1, {
+      await until(() => shown()?.properties.note === 'note' && shown()?.channels.$androidpush?.length === 1, {
         what: 'the new mapping',
       })
       expect(shown()?.properties).toEqual({ note: 'note' })

@@ -13,7 +13,7 @@ export const CHILDREN = [
     table: 'public.user_devices',
     user: 'user_id',
     when: 'revoked_at == null && platform == "android"',
-    profile: { $inbox: 'token' },
+    profile: { $androidpush: 'token' },
   },
   { table: 'public.user_emails', user: 'user_id', profile: { $email: 'address' } },
 ]

@@ -236,7 +236,7 @@ recovery: auto
       'config.yaml:14:9 user.when: is no CEL expression: Unexpected character: = (at character 12)',
       'config.yaml:15:3 user.on_delet: unknown key (did you mean "on_delete"?)',
       'config.yaml:17:3 profile.$emial: unknown key (did you mean "$email"?); names that begin with $ are SuprSend\'s own',
-      'config.yaml:18:12 profile.$email[0]: needs exactly one of column and const',
+      'config.yaml:18:12 profile.$email[0]: needs exactly one of column, value and const',
       'config.yaml:18:36 profile.$email[1].colum: unknown key (did you mean "column"?)',
       'config.yaml:18:54 profile.$email[1].format: expected email, e164, timezone, language, locale, trim, lower, string, number, boolean, json, iso8601; found a text of 5 characters (did you mean "email"?)',
       'config.yaml:19:9 profile.name: only a channel takes a list of sources; a property has one value',
@@ -251,18 +251,20 @@ recovery: auto
       'config.yaml:1:1 source: is missing: expected a mapping of keys',
       'config.yaml:1:1 suprsend: is missing: expected a mapping of keys',
       'config.yaml:1:1 user: is missing: expected a mapping of keys',
-      'config.yaml:1:1 profile: is missing: expected a mapping of keys',
+      'config.yaml:1:1 profile: maps nothing: expected at least one key such as $email',
     ])
   })
 
   it.each([
-    ['  $slack: {email: x}', '7:3 profile.$slack: this channel is not supported yet in this version'],
     ['  $push: x', "7:3 profile.$push: unknown key; names that begin with $ are SuprSend's own"],
     ['  SS_plan: x', '7:3 profile.SS_plan: names that begin with ss_ are reserved by SuprSend'],
     ['  __proto__: x', '7:3 profile.__proto__: this name cannot be a property'],
     ['  " a": x', '7:3 profile. a: a property name must not be empty or begin or end with blanks'],
     ['  name:', "7:8 profile.name: expected a column's name or a source such as {column: name}, found nothing"],
-    ['  name: {value: first + last}', '7:10 profile.name.value: this key is not supported yet in this version'],
+    [
+      '  name: {value: first +}',
+      '7:17 profile.name.value: is no CEL expression: Unexpected token: EOF (at character 8)',
+    ],
     ['  name: {column: n, region: IN}', '7:29 profile.name.region: a region only serves the format e164'],
     ['  $sms: []', '7:9 profile.$sms: expected at least one source'],
     [

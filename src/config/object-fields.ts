@@ -1,0 +1,114 @@
+// Channels whose values are objects, field by field: `$slack: {email: …, access_token: …}`. Each field is a source of its own;
+// what they make together is tried out with samples for those that come of the row, so that a missing field is said now.
+import { z } from 'zod'
+import { checkChannelValue, OBJECT_FIELDS } from '../core/channel-shape.ts'
+import type { Json } from '../core/json.ts'
+import type { Source } from '../core/mapping-spec.ts'
+import type { ChannelKey } from '../core/profile.ts'
+import type { Path } from './document.ts'
+import { parseSection } from './issues.ts'
+import { type ReadItem, type Reading, sourceFrom } from './read-source.ts'
+import { isRecord } from './record.ts'
+import { flag } from './scalar.ts'
+import { expression, sourceSchema } from './source-schema.ts'
+
+/** With what a field that comes of the row is tried out, so that the others and the combination can be. */
+const SAMPLES: ReadonlyMap<string, Json> = new Map<string, Json>([
+  ['email', 'ada@example.com'],
+  ['user_id', 'U012'],
+  ['channel_id', 'C012'],
+  ['access_token', 'xoxb-1'],
+  ['incoming_webhook', 'https://example.com/hook'],
+  ['tenant_id', 'tenant'],
+  ['service_url', 'https://smba.trafficmanager.net/'],
+  ['conversation_id', 'conversation'],
+  ['endpoint', 'https://example.com/push'],
+  ['keys.p256dh', 'key'],
+  ['keys.auth', 'auth'],
+  ['expirationTime', 1],
+])
+/** The seed's and older names. */
+const RENAMED: ReadonlyMap<string, string> = new Map([
+  ['email_id', 'email'],
+  ['channel', 'channel_id'],
+])
+
+function topFields(key: ChannelKey): readonly string[] {
+  return [...new Set((OBJECT_FIELDS[key] ?? []).map((field) => field.split('.')[0] ?? field))]
+}
+
+export function isFieldForm(key: ChannelKey, value: unknown): value is { readonly [key: string]: unknown } {
+  return isRecord(value) && topFields(key).some((field) => Object.hasOwn(value, field))
+}
+
+export function readFields(
+  key: ChannelKey,
+  value: { readonly [key: string]: unknown },
+  at: Path,
+  reading: Reading,
+): ReadItem | null {
+  const { report } = reading
+  const names = topFields(key)
+  const shape = Object.fromEntries(names.map((name) => [name, z.unknown().optional()]))
+  const schema = z.strictObject({ ...shape, when: expression.optional(), exclusive: flag.optional() })
+  const parsed = parseSection({ schema, value, base: at, report })
+  const fields = new Map<string, Source>()
+  const tried = new Map<string, Json>()
+  let isWhole = parsed !== null
+  for (const [name, path, given] of spread(value, names)) {
+    const field = parseSection({ schema: sourceSchema, value: given, base: [...at, ...path], report })
+    if (field === null) {
+      isWhole = false
+      continue
+    }
+    for (const extra of ['provider', 'bundle_id', 'exclusive'] as const) {
+      if (field[extra] !== undefined) report([...at, ...path, extra], `a field of ${key} has no ${extra}`)
+    }
+    const target = RENAMED.get(name) ?? name
+    fields.set(target, sourceFrom(field, field.format ?? [], [...at, ...path], reading))
+    tried.set(target, field.const ?? SAMPLES.get(target) ?? null)
+  }
+  if (!isWhole || parsed === null) return null
+  const checked = checkChannelValue(key, nested(tried))
+  if (checked.kind === 'invalid') report(at, `is no value of ${key}: ${checked.message}`)
+  const source: Source = {
+    from: { kind: 'object', fields },
+    ...{
+      when: parsed.when ?? null,
+      map: null,
+      default: null,
+      formats: [],
+      region: null,
+      provider: null,
+      bundleId: null,
+    },
+  }
+  return { source, isExclusive: parsed.exclusive ?? false }
+}
+
+/** Each field with its path in the file: `keys: {auth: …}` is `keys.auth`, `incoming_webhook: {url: …}` the webhook itself. */
+function* spread(
+  value: { readonly [key: string]: unknown },
+  names: readonly string[],
+): Generator<readonly [string, Path, unknown]> {
+  for (const name of names) {
+    if (!Object.hasOwn(value, name)) continue
+    const given = value[name]
+    if (name === 'keys' && isRecord(given)) {
+      for (const [member, source] of Object.entries(given)) yield [`keys.${member}`, [name, member], source]
+    } else if (name === 'incoming_webhook' && isRecord(given) && Object.hasOwn(given, 'url')) {
+      yield [name, [name, 'url'], given.url]
+    } else yield [name, [name], given]
+  }
+}
+
+function nested(fields: ReadonlyMap<string, Json>): Json {
+  const value: Record<string, Json> = {}
+  const keys: Record<string, Json> = {}
+  for (const [name, field] of fields) {
+    const [first = name, member] = name.split('.')
+    if (member === undefined) value[first] = field
+    else keys[member] = field
+  }
+  return Object.keys(keys).length > 0 ? { ...value, keys } : value
+}
