@@ -7,13 +7,15 @@ import { parse } from 'yaml'
 import type { Config } from '../../../src/config/config.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { ConfigError } from '../../../src/config/problem.ts'
+import { compileExpression } from '../../../src/core/expression.ts'
 import { applyFormat } from '../../../src/core/formats.ts'
-import { compileMapping, type Mapping } from '../../../src/core/mapping.ts'
+import { compileChildMapping, compileMapping, type Mapping } from '../../../src/core/mapping.ts'
 import { FORMATS, type Format } from '../../../src/core/mapping-spec.ts'
+import type { Table } from '../../../src/core/row.ts'
 import { arrayOf, table, type } from '../core/column-samples.ts'
 
 const DOC = readFileSync(new URL('../../../docs/mapping.md', import.meta.url), 'utf8')
-const ENV = { DATABASE_URL: 'postgres://localhost/app', SUPRSEND_API_KEY: 'key' }
+const ENV = { DATABASE_URL: 'postgres://localhost/app', SUPRSEND_API_KEY: 'key', SLACK_BOT_TOKEN: 'xoxb-1' }
 const BASE = {
   version: 1,
   source: { url: '${DATABASE_URL}', table: 'public.users' },
@@ -40,7 +42,31 @@ const users = table({
   created_at: 'timestamptz',
   deleted_at: 'timestamptz?',
   'Signed Up': 'timestamptz?',
+  confirmed_at: 'timestamptz?',
+  time_zone: 'text?',
+  tier: 'int4?',
+  attributes: 'jsonb?',
+  fcm_token: 'text?',
+  xiaomi_token: 'text?',
+  apns_token: 'text?',
+  slack_id: 'text?',
+  slack_channel: 'text?',
+  slack_webhook: 'text?',
+  teams_tenant: 'text?',
+  teams_user: 'text?',
+  teams_chat: 'text?',
+  teams_webhook: 'text?',
+  push_subscription: 'jsonb?',
+  push_endpoint: 'text?',
+  push_key: 'text?',
+  push_auth: 'text?',
 })
+
+/** The child tables of the examples. */
+const CHILDREN: Readonly<Record<string, Table>> = {
+  user_devices: table({ id: 'int8', user_id: 'int8', platform: 'text', token: 'text', revoked_at: 'timestamptz?' }),
+  user_emails: table({ id: 'int8', user_id: 'int8', address: 'text', verified: 'bool' }),
+}
 
 /** An example is the whole file, or some of its sections. */
 function load(example: unknown): Promise<Config> {
@@ -50,7 +76,13 @@ function load(example: unknown): Promise<Config> {
 
 function mappingOf(config: Config): Mapping {
   const compiled = compileMapping(config.mapping, users)
-  if (compiled.kind === 'invalid') throw new Error(compiled.problems.map(({ message }) => message).join('\n'))
+  const children = config.mapping.children.map((child, at) =>
+    compileChildMapping(child, CHILDREN[child.table.name] ?? users, at),
+  )
+  for (const result of [compiled, ...children]) {
+    if (result.kind === 'invalid') throw new Error(result.problems.map(({ message }) => message).join('\n'))
+  }
+  if (compiled.kind === 'invalid') throw new Error('thrown above')
   return compiled.mapping
 }
 
@@ -127,6 +159,28 @@ test('what fails a format fails with the reason given', () => {
   }
 })
 
+const functions = rows((cell) => /[(.=]/.test(cell) && !/^(profile|user): /.test(cell), 3).filter(([, row = '']) =>
+  row.startsWith('{'),
+)
+
+test.each(functions)('the expression %s of %s', (expression, row, gives) => {
+  const compiled = compileExpression(expression ?? '', users)
+  if (compiled.kind === 'invalid') throw new Error(compiled.message)
+  const values = JSON.parse(row ?? '') as Record<string, string>
+  const evaluated = compiled.evaluate(users.wanted.map(({ name }) => values[name] ?? null))
+  expect(evaluated).toEqual({ kind: 'value', value: JSON.parse(gives ?? '') })
+})
+
+test('every function of ours is shown', () => {
+  expect(functions.length).toBe(12)
+  for (const name of ['trim', 'lower', 'upper', 'split', 'join', 'replace', 'e164', 'coalesce', 'json']) {
+    expect(
+      functions.some(([expression = '']) => expression.startsWith(`${name}(`)),
+      name,
+    ).toBe(true)
+  }
+})
+
 const mistakes = rows((cell) => /^(profile|user): \{/.test(cell), 2)
 
 test.each(mistakes)('a mistake is answered: %s', async (text, answer) => {
@@ -136,5 +190,5 @@ test.each(mistakes)('a mistake is answered: %s', async (text, answer) => {
 })
 
 test('every mistake of the table is tried', () => {
-  expect(mistakes).toHaveLength(8)
+  expect(mistakes).toHaveLength(12)
 })
