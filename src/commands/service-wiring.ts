@@ -6,6 +6,7 @@ import type { FailPoints } from '../core/fail-points.ts'
 import type { HostState } from '../core/host-state.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Metrics } from '../core/metrics.ts'
+import type { ChannelKey } from '../core/profile.ts'
 import type { ServiceStatus } from '../core/service-status.ts'
 import { connectionConfig } from '../postgres/connection.ts'
 import { readOwedBackfill } from '../state/backfill-store.ts'
@@ -100,13 +101,18 @@ export class RunningService implements AsyncDisposable {
             },
           })
           this.#host = gate.host.kind
-          const policy = { onDelete: config.mapping.onDelete, firstContact: config.suprsend.firstContact }
+          const policy = {
+            onDelete: config.mapping.onDelete,
+            firstContact: config.suprsend.firstContact,
+            exclusive: new Set<ChannelKey>(),
+          }
           const deliver = new Deliver({
             owner: randomUUID(),
             state: new DeliveryStore(state),
             sink: client,
             gate,
             policy,
+            secrets: config.mappingSecrets,
             maxInFlight,
             metrics,
             log: deliverLog,

@@ -12,6 +12,8 @@ export interface Config {
   /** null = `off`. */
   readonly http: HttpConfig | null
   readonly mapping: MappingSpec
+  /** The texts behind the mapping's secret references (core/secret-reference.ts), by fingerprint. */
+  readonly mappingSecrets: ReadonlyMap<string, Secret>
   readonly shutdownTimeoutMs: number
   readonly log: { readonly level: LogLevel }
 }

@@ -130,6 +130,7 @@ function resolve(
       profile,
       children,
     },
+    mappingSecrets: new Map(),
     shutdownTimeoutMs: file.shutdown_timeout,
     log: { level: file.log.level },
   }
