@@ -5,6 +5,7 @@ import type { Config } from '../config/config.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { HostState } from '../core/host-state.ts'
 import type { Logger } from '../core/logger.ts'
+import { exclusiveKeys } from '../core/mapping-spec.ts'
 import type { Metrics } from '../core/metrics.ts'
 import type { ServiceStatus } from '../core/service-status.ts'
 import { connectionConfig } from '../postgres/connection.ts'
@@ -99,13 +100,18 @@ export class RunningService implements AsyncDisposable {
             },
           })
           this.#host = gate.host.kind
-          const policy = { onDelete: config.mapping.onDelete, firstContact: config.suprsend.firstContact }
+          const policy = {
+            onDelete: config.mapping.onDelete,
+            firstContact: config.suprsend.firstContact,
+            exclusive: exclusiveKeys(config.mapping),
+          }
           const deliver = new Deliver({
             owner: randomUUID(),
             state: new DeliveryStore(state),
             sink: client,
             gate,
             policy,
+            secrets: config.mappingSecrets,
             maxInFlight,
             metrics,
             log: deliverLog,

@@ -3,6 +3,7 @@
 // Leaves to others: which values are sent (plan.ts) and what an answer lacks (compare.ts).
 import { canonical, isJsonObject, type Json, type JsonObject } from './json.ts'
 import type { ChannelKey, ChannelValue } from './profile.ts'
+import { isSecretReference, isTextual } from './secret-reference.ts'
 
 const DEFAULT_PROVIDER: { readonly [key in ChannelKey]?: string } = {
   $androidpush: 'fcm',
@@ -11,7 +12,7 @@ const DEFAULT_PROVIDER: { readonly [key in ChannelKey]?: string } = {
 }
 
 interface PushToken {
-  readonly token: string
+  readonly token: ChannelValue
   /** null = not known: SuprSend's answer need not name it. */
   readonly provider: string | null
   readonly bundleId: Json
@@ -20,7 +21,7 @@ interface PushToken {
 /** The value in the array of a POST body, or null where POST has no shape for it (a push token of another provider). */
 export function postValue(key: ChannelKey, value: ChannelValue): ChannelValue | null {
   const push = pushToken(key, value)
-  if (push === null) return storedShape(key, value)
+  if (push === null) return wireShape(key, value)
   const plain = push.bundleId === null && (push.provider === null || push.provider === DEFAULT_PROVIDER[key])
   return plain ? push.token : null
 }
@@ -28,9 +29,9 @@ export function postValue(key: ChannelKey, value: ChannelValue): ChannelValue | 
 /** The object under `$append` or `$remove`. The provider is a sibling, so that an operation never carries two values. */
 export function patchValue(key: ChannelKey, value: ChannelValue): JsonObject {
   const provider = DEFAULT_PROVIDER[key]
-  if (provider === undefined) return { [key]: storedShape(key, value) }
+  if (provider === undefined) return { [key]: wireShape(key, value) }
   const push = pushToken(key, value)
-  if (push === null) return { [key]: value, $id_provider: provider }
+  if (push === null) return { [key]: wireShape(key, value), $id_provider: provider }
   return {
     [key]: push.token,
     $id_provider: push.provider ?? provider,
@@ -51,7 +52,7 @@ export function identity(key: ChannelKey, value: ChannelValue): string {
  */
 export function likeness(key: ChannelKey, value: ChannelValue): string {
   const push = pushToken(key, value)
-  if (push !== null) return push.token
+  if (push !== null) return textOf(push.token)
   if (typeof value === 'string') return value.normalize('NFC').trim().toLowerCase()
   const stored = storedShape(key, value)
   if (typeof stored === 'string') return stored
@@ -66,7 +67,7 @@ export function standsFor(key: ChannelKey, remote: ChannelValue, value: ChannelV
   const ours = pushToken(key, value)
   if (theirs === null || ours === null) return identity(key, remote) === identity(key, value)
   const provider = ours.provider ?? DEFAULT_PROVIDER[key] ?? null
-  return theirs.token === ours.token && (theirs.provider === null || theirs.provider === provider)
+  return textOf(theirs.token) === textOf(ours.token) && (theirs.provider === null || theirs.provider === provider)
 }
 
 /** One entry of SuprSend's user object as a ChannelValue; null when its shape is not known. */
@@ -77,9 +78,9 @@ export function remoteValue(value: Json, provider: string | null): ChannelValue 
 
 function pushToken(key: ChannelKey, value: ChannelValue): PushToken | null {
   if (DEFAULT_PROVIDER[key] === undefined) return null
-  if (typeof value === 'string') return { token: value, provider: null, bundleId: null }
+  if (isTextual(value)) return { token: value, provider: null, bundleId: null }
   const token = value.value
-  if (typeof token !== 'string') return null
+  if (!isTextual(token)) return null
   const provider = value.$id_provider
   return {
     token,
@@ -88,11 +89,20 @@ function pushToken(key: ChannelKey, value: ChannelValue): PushToken | null {
   }
 }
 
+function textOf(token: ChannelValue): string {
+  return typeof token === 'string' ? token : canonical(token)
+}
+
+/** What is sent. A subscription goes as it came: `$remove` finds only the same object again. */
+function wireShape(key: ChannelKey, value: ChannelValue): ChannelValue {
+  if (key !== '$webpush' || typeof value === 'string') return storedShape(key, value)
+  const { expirationTime, ...rest } = value
+  return expirationTime === null ? rest : value
+}
+
 /** What SuprSend keeps of a Slack, Teams or web push object; anything else, and any shape not known, as it is. */
 function storedShape(key: ChannelKey, value: ChannelValue): ChannelValue {
-  if (typeof value === 'string') {
-    return value
-  }
+  if (typeof value === 'string' || isSecretReference(value)) return value
   switch (key) {
     case '$slack':
       return slackShape(value)
@@ -107,7 +117,7 @@ function storedShape(key: ChannelKey, value: ChannelValue): ChannelValue {
     case '$androidpush':
     case '$iospush':
       // A text that came with a provider named (`$inbox` of SuprSend's own answers).
-      return typeof value.value === 'string' ? value.value : value
+      return isTextual(value.value) ? value.value : value
   }
 }
 
@@ -115,12 +125,13 @@ function slackShape(value: JsonObject): JsonObject {
   const webhook = webhookShape(value)
   if (webhook !== null) return webhook
   const token = value.access_token === undefined ? {} : { access_token: value.access_token }
-  for (const field of ['channel_id', 'user_id']) {
-    const winner = value[field]
-    if (typeof winner === 'string') return { [field]: winner, ...token }
-  }
+  // Some documents say `channel` for `channel_id`, and `email_id` for `email`.
+  const channelId = value.channel_id ?? value.channel
+  if (isTextual(channelId)) return { channel_id: channelId, ...token }
+  if (isTextual(value.user_id)) return { user_id: value.user_id, ...token }
   const email = value.email ?? value.email_id
-  return typeof email === 'string' ? { email, ...token } : value
+  if (isTextual(email)) return { email, ...token }
+  return value
 }
 
 function teamsShape(value: JsonObject): JsonObject {
@@ -128,7 +139,7 @@ function teamsShape(value: JsonObject): JsonObject {
   if (webhook !== null) return webhook
   for (const field of ['conversation_id', 'user_id']) {
     const winner = value[field]
-    if (typeof winner !== 'string') continue
+    if (!isTextual(winner)) continue
     const place = ['tenant_id', 'service_url'].flatMap((name) => {
       const part = value[name]
       return part === undefined ? [] : [[name, part] as const]
@@ -140,7 +151,7 @@ function teamsShape(value: JsonObject): JsonObject {
 
 function webhookShape(value: JsonObject): JsonObject | null {
   const webhook = value.incoming_webhook
-  return isJsonObject(webhook) && typeof webhook.url === 'string' ? { incoming_webhook: { url: webhook.url } } : null
+  return isJsonObject(webhook) && isTextual(webhook.url) ? { incoming_webhook: { url: webhook.url } } : null
 }
 
 /** The subscription itself: a null `expirationTime` and the `token` that some answers carry are no part of it. */

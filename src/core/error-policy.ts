@@ -85,6 +85,12 @@ export const ERROR_POLICY = {
     message: 'SuprSend answered that something the request needs does not exist',
     nextStep: "Find the reason in SuprSend's request log, then `suprsync failed retry --code not_found`.",
   },
+  secret_missing: {
+    action: 'set aside',
+    message: 'this sender does not know a secret that the profile needs; nothing was sent',
+    nextStep:
+      'Give every process the same environment variables and restart it, then `suprsync failed retry --code secret_missing`.',
+  },
   // Every user's trouble: nobody is set aside.
   unauthorized: {
     action: 'stop',

@@ -34,6 +34,12 @@ export function refusedAlone({ status }: Failure): Outcome {
   return { kind: 'rejected', failure: failure('forbidden', status) }
 }
 
+/** A text that the request needs is not known here. The variable's name is of the mapping file, no value of a row. */
+export function secretMissing({ name, key }: { readonly name: string; readonly key: string | null }): Outcome {
+  const { code, message } = failure('secret_missing', null, key)
+  return { kind: 'rejected', failure: { code, status: null, key, message: `${message}: ${name}` } }
+}
+
 function answered(kind: RequestKind, answer: Answered): Outcome {
   const { status, body } = answer
   if (status >= 200 && status < 300) {

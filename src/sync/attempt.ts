@@ -1,18 +1,28 @@
 // One user's attempt: carries out the plan step by step, checks SuprSend's own view in the last answer and mends it once
 // (DESIGN §7.5), and draws up the record of how it ended. Keeps no state; everything it must remember is in the record.
+// Plans, comparisons and records hold references to secrets; only what is sent holds their texts.
 import type { ApiRequest, Outcome, RemoteUser } from '../core/api.ts'
 import { repairPlan } from '../core/compare.ts'
 import type { AttemptRecord, Claim } from '../core/delivery-port.ts'
 import type { OnDelete } from '../core/mapping-spec.ts'
-import { UNREADABLE } from '../core/outcome.ts'
+import { secretMissing, UNREADABLE } from '../core/outcome.ts'
 import { planUser, type Step } from '../core/plan.ts'
-import { type Profile, profileHash } from '../core/profile.ts'
+import { type ChannelKey, type Profile, profileHash } from '../core/profile.ts'
 import { retryDelayMs, retryFloorMs, stoppedDelayMs } from '../core/retry.ts'
 import { type Attempt, compactAttempts } from '../core/unclear.ts'
+import { AttemptSecrets, type KnownSecrets } from './attempt-secrets.ts'
 
 export interface AttemptPolicy {
   readonly onDelete: OnDelete
   readonly firstContact: 'upsert' | 'edit'
+  /** Channels that hold what is mapped and nothing else. Looked at whenever something is sent; else it is reconcile's. */
+  readonly exclusive: ReadonlySet<ChannelKey>
+}
+
+export interface AttemptOptions {
+  readonly policy: AttemptPolicy
+  readonly secrets: KnownSecrets
+  readonly send: Send
 }
 
 /** Sends one request; null when it was not sent because we are stopping. */
@@ -31,23 +41,38 @@ interface Knowledge {
 }
 
 type Run =
-  | { readonly kind: 'accepted'; readonly user: RemoteUser | null }
+  /** `dropped`: something that may be held was left out, because what it says is not known. */
+  | { readonly kind: 'accepted'; readonly user: RemoteUser | null; readonly dropped: boolean }
   | { readonly kind: 'gone' }
   | { readonly kind: 'vanished' }
   | { readonly kind: 'ended'; readonly outcome: Outcome | null; readonly partly: boolean }
 
-export async function attemptUser(claim: Claim, policy: AttemptPolicy, send: Send): Promise<AttemptEnd> {
+/** What one attempt works with. */
+interface Means extends AttemptOptions {
+  readonly claim: Claim
+  readonly box: AttemptSecrets
+}
+
+export async function attemptUser(claim: Claim, options: AttemptOptions): Promise<AttemptEnd> {
+  const all = [claim.desired, claim.synced, ...claim.unclear.map(({ target }) => target)]
+  const box = new AttemptSecrets(
+    all.filter((profile) => profile !== null),
+    options.secrets,
+  )
+  const means: Means = { ...options, claim, box }
+  const desired = box.seal(claim.desired)
   let known: Knowledge = { synced: claim.synced, unclear: claim.unclear }
   for (let vanished = false; ; vanished = true) {
-    const targets = known.unclear.map(({ target }) => target)
-    const plan = planUser({ desired: claim.desired, synced: known.synced, unclear: targets, ...policy })
-    if (plan.kind === 'settled') return accepted(claim, plan.synced, { drifted: false, sent: vanished })
-    const run = await runSteps(claim.distinctId, plan.steps, send)
+    const synced = box.seal(known.synced)
+    const unclear = known.unclear.map(({ target }) => box.seal(target))
+    const plan = planUser({ desired, synced, unclear, ...options.policy })
+    if (plan.kind === 'settled') return accepted(means, plan.synced, { drifted: false, sent: vanished })
+    const run = await runSteps(means, plan.steps)
     switch (run.kind) {
       case 'accepted':
-        return await verify(claim, known, { target: plan.syncedAfter, user: run.user }, send)
+        return await verify(means, known, { target: plan.syncedAfter, owned: [synced, ...unclear], ...run })
       case 'gone':
-        return accepted(claim, null, { drifted: false, sent: true })
+        return accepted(means, null, { drifted: false, sent: true })
       case 'ended':
         return ended(claim, known, run, vanished)
       case 'vanished':
@@ -70,14 +95,24 @@ const VANISHED_TWICE: Outcome = {
   },
 }
 
-async function runSteps(distinctId: string, steps: readonly Step[], send: Send): Promise<Run> {
+async function runSteps({ claim, box, send }: Means, steps: readonly Step[]): Promise<Run> {
+  // All of them before the first: a user of whom one step cannot be sent is not sent half.
+  for (const step of steps) {
+    const resolved = box.resolve(step.request)
+    if (resolved.kind === 'missing') return { kind: 'ended', outcome: secretMissing(resolved), partly: false }
+  }
   let left = [...steps]
   let user: RemoteUser | null = null
   let partly = false
+  let dropped = false
   for (let step = left.shift(); step; step = left.shift()) {
-    const outcome = await send(distinctId, step.request)
+    const resolved = box.resolve(step.request)
+    if (resolved.kind === 'missing') return { kind: 'ended', outcome: secretMissing(resolved), partly }
+    const { request } = resolved
+    dropped ||= resolved.dropped
+    const outcome = await send(claim.distinctId, request)
     if (outcome?.kind === 'accepted') {
-      if (step.request.kind !== 'get') partly = true
+      if (request.kind !== 'get') partly = true
       user = outcome.user
       continue
     }
@@ -89,26 +124,40 @@ async function runSteps(distinctId: string, steps: readonly Step[], send: Send):
         return { kind: 'vanished' }
       case 'instead':
         left = [...step.onMissing.steps]
+        // Nobody is there who could hold it.
+        dropped = false
     }
   }
-  return { kind: 'accepted', user }
+  return { kind: 'accepted', user, dropped }
+}
+
+interface Verification {
+  /** As `owned`: sealed. */
+  readonly target: Profile | null
+  readonly owned: readonly (Profile | null)[]
+  readonly user: RemoteUser | null
+  readonly dropped: boolean
 }
 
 /** Compares the answer with what we own, mends it by one PATCH, and settles whatever comes of that: never a loop. */
-async function verify(
-  claim: Claim,
-  known: Knowledge,
-  { target, user }: { readonly target: Profile | null; readonly user: RemoteUser | null },
-  send: Send,
-): Promise<AttemptEnd> {
-  if (target === null || user === null) return accepted(claim, target, { drifted: false, sent: true })
-  const owned = [known.synced, ...known.unclear.map((attempt) => attempt.target)]
-  const operations = repairPlan(user, target, owned)
-  if (operations.length === 0) return accepted(claim, target, { drifted: false, sent: true })
-  const outcome = await send(claim.distinctId, { kind: 'edit', operations })
+async function verify(means: Means, known: Knowledge, view: Verification): Promise<AttemptEnd> {
+  const { claim, box, send, policy } = means
+  const { target, owned, user, dropped } = view
+  if (user === null) {
+    // What could not be removed without this answer may still be there (P4).
+    if (dropped) return ended(claim, known, { kind: 'ended', outcome: UNREADABLE, partly: true }, true)
+    return accepted(means, target, { drifted: false, sent: true })
+  }
+  const repair = (held: RemoteUser) => repairPlan(box.sealUser(held), target, { owned, exclusive: policy.exclusive })
+  const operations = repair(user)
+  if (operations.length === 0) return accepted(means, target, { drifted: false, sent: true })
+  const resolved = box.resolve({ kind: 'edit', operations })
+  if (resolved.kind === 'missing')
+    return ended(claim, known, { kind: 'ended', outcome: secretMissing(resolved), partly: true }, true)
+  const outcome = await send(claim.distinctId, resolved.request)
   if (outcome?.kind === 'accepted') {
-    const drifted = outcome.user !== null && repairPlan(outcome.user, target, owned).length > 0
-    return accepted(claim, target, { drifted, sent: true })
+    const drifted = outcome.user !== null && repair(outcome.user).length > 0
+    return accepted(means, target, { drifted, sent: true })
   }
   // Rejected, too: what we own is then not what SuprSend holds, and a person must know (P1, P4).
   return ended(
@@ -119,11 +168,13 @@ async function verify(
   )
 }
 
+/** @param sealed the profile as it was planned; recorded is what it was made of. */
 function accepted(
-  claim: Claim,
-  synced: Profile | null,
+  { claim, box }: Means,
+  sealed: Profile | null,
   how: { readonly drifted: boolean; readonly sent: boolean },
 ): AttemptEnd {
+  const synced = box.original(sealed)
   // What was desired has its hash already: no need to write it out again for each user.
   const known = synced === claim.desired ? claim.desiredHash : null
   const syncedHash = synced === null ? null : (known ?? profileHash(synced))

@@ -11,6 +11,7 @@ import type { Logger } from '../core/logger.ts'
 import type { Metrics } from '../core/metrics.ts'
 import { outcomeOf, UNREADABLE } from '../core/outcome.ts'
 import { type AttemptEnd, type AttemptPolicy, attemptUser, brokenAttempt } from './attempt.ts'
+import type { KnownSecrets } from './attempt-secrets.ts'
 import { DoubtfulClaims } from './doubtful-claims.ts'
 import type { Gate } from './gate.ts'
 import { Refusals } from './refusals.ts'
@@ -22,6 +23,8 @@ export interface DeliverOptions {
   readonly sink: ProfileSink
   readonly gate: Gate
   readonly policy: AttemptPolicy
+  /** The texts that profiles refer to (core/secret-reference.ts), by fingerprint. */
+  readonly secrets: KnownSecrets
   readonly maxInFlight: number
   readonly metrics: Metrics
   readonly log: Logger
@@ -160,7 +163,8 @@ export class Deliver {
 
   async #attempt(claim: Claim): Promise<AttemptEnd> {
     try {
-      const end = await attemptUser(claim, this.#options.policy, (id, request) => this.#send(id, request))
+      const { policy, secrets } = this.#options
+      const end = await attemptUser(claim, { policy, secrets, send: (id, request) => this.#send(id, request) })
       if (end.kind === 'accepted') this.#refusals.forget(claim.distinctId)
       this.#observe(claim, end)
       return end
@@ -221,7 +225,7 @@ export class Deliver {
   #observeFailure(claim: Claim, outcome: Outcome): void {
     const { log } = this.#options
     if (outcome.kind === 'rejected')
-      log.warn({ distinct_id: claim.distinctId, ...outcome.failure }, 'suprsend rejects a profile; set aside')
+      log.warn({ distinct_id: claim.distinctId, ...outcome.failure }, 'a profile cannot be sent as it is; set aside')
     else if (outcome.kind === 'retry')
       log.debug({ distinct_id: claim.distinctId, ...outcome.failure }, 'attempt failed; will be retried')
   }

@@ -1,8 +1,9 @@
 // Reading SuprSend's user object, and the repair it calls for.
 import { expect, test } from 'vitest'
-import { repairPlan } from '../../../src/core/compare.ts'
+import type { RemoteUser } from '../../../src/core/api.ts'
+import { repairPlan as repair } from '../../../src/core/compare.ts'
 import type { Json } from '../../../src/core/json.ts'
-import type { Profile } from '../../../src/core/profile.ts'
+import type { ChannelKey, Profile } from '../../../src/core/profile.ts'
 import { parseRemoteUser } from '../../../src/core/remote-user.ts'
 
 const profile = (channels: Profile['channels'], properties: Profile['properties'] = {}): Profile => ({
@@ -15,6 +16,11 @@ const entry = (value: Json, more: { readonly [key: string]: Json } = {}) => ({
   perma_status: 'active',
   ...more,
 })
+
+/** Without exclusive channels. */
+function repairPlan(user: RemoteUser, target: Profile | null, owned: readonly (Profile | null)[]) {
+  return repair(user, target, { owned, exclusive: new Set() })
+}
 
 function remote(body: { readonly [key: string]: Json }) {
   const user = parseRemoteUser({ distinct_id: 'u', properties: {}, ...body })
@@ -94,6 +100,43 @@ test('a spelling that we sent earlier ourselves is the old value', () => {
   expect(repairPlan(user, profile({ $email: ['Ann@x.io'] }), [profile({ $email: ['ann@x.io'] })])).toEqual([
     { $remove: { $email: 'ann@x.io' } },
     { $append: { $email: 'Ann@x.io' } },
+  ])
+})
+
+test('a spelling that is itself wanted does not stand for another one', () => {
+  const user = remote({ $email: [entry('ann@x.io')] })
+  const target = profile({ $email: ['ann@x.io', 'Ann@x.io'] })
+  expect(repairPlan(user, target, [])).toEqual([{ $append: { $email: 'Ann@x.io' } }])
+})
+
+test('an exclusive channel holds what is wanted and nothing else; the inbox of the platform stays', () => {
+  const subscription = { endpoint: 'https://push.example/1', keys: { p256dh: 'p', auth: 'a' }, token: 'device' }
+  const user = remote({
+    $email: [entry('ANN@x.io'), entry('theirs@x.io'), entry('gone@x.io', { status: 'inactive' })],
+    $sms: [entry('+14155550101')],
+    $inbox: [entry('made-by-suprsend', { id_provider: 'suprsend' }), entry('theirs')],
+    $androidpush: [entry('t1', { id_provider: 'fcm' }), entry('t2', { id_provider: 'oppo' })],
+    $webpush: [entry(subscription, { id_provider: 'vapid' })],
+    $slack: [entry({ email_id: 'ann@x.io', access_token: 'xoxb-theirs' })],
+  })
+  const target = profile({ $email: ['Ann@x.io'], $androidpush: ['t1'] })
+  const exclusive: ReadonlySet<ChannelKey> = new Set(['$email', '$inbox', '$androidpush', '$webpush', '$slack'])
+  const removals = [
+    { $remove: { $email: 'theirs@x.io' } },
+    { $remove: { $inbox: 'theirs' } },
+    { $remove: { $androidpush: 't2', $id_provider: 'oppo' } },
+    { $remove: { $webpush: subscription, $id_provider: 'vapid' } },
+    { $remove: { $slack: { email: 'ann@x.io', access_token: 'xoxb-theirs' } } },
+  ]
+  expect(repair(user, target, { owned: [], exclusive })).toEqual(removals)
+  expect(repair(user, target, { owned: [], exclusive: new Set() })).toEqual([])
+  // Of a user who must not be there everything in them goes.
+  expect(repair(user, null, { owned: [], exclusive })).toEqual([
+    { $remove: { $email: 'ANN@x.io' } },
+    removals[0],
+    removals[1],
+    { $remove: { $androidpush: 't1', $id_provider: 'fcm' } },
+    ...removals.slice(2),
   ])
 })
 
