@@ -10,6 +10,11 @@ export interface CatalogEntry {
 
 export const CATALOG: readonly CatalogEntry[] = [
   {
+    name: 'init',
+    summary: 'look at the database and write a mapping file to start from',
+    load: async () => (await import('./init.ts')).initCommand(),
+  },
+  {
     name: 'run',
     summary: 'follow the users table and keep SuprSend equal to it',
     load: async () => (await import('./run.ts')).runCommand(),
