@@ -19,9 +19,18 @@ export interface DialogueOptions {
 export function openDialogue({ input, output }: DialogueOptions): Dialogue {
   const lines = createInterface({ input, output })
   const answers = lines[Symbol.asyncIterator]()
+  let hasEnded = false
+  lines.once('close', () => {
+    hasEnded = true
+  })
   const ask = async (question: string, fallback: string): Promise<string> => {
-    lines.setPrompt(fallback === '' ? `${question} ` : `${question} [${fallback}] `)
-    lines.prompt()
+    const prompt = fallback === '' ? `${question} ` : `${question} [${fallback}] `
+    // Piped input may be over while lines of it still wait.
+    if (hasEnded) output.write(prompt)
+    else {
+      lines.setPrompt(prompt)
+      lines.prompt()
+    }
     const answer = await answers.next()
     if (answer.done === true) {
       output.write('\n')

@@ -104,6 +104,7 @@ export function asTable(table: SurveyTable, wanted: readonly string[]): Table {
     schema: table.schema,
     name: table.name,
     key: table.key,
+    unique: table.unique,
     columns: table.columns,
     wanted: names.flatMap((name) => byName.get(name) ?? []),
   }

@@ -44,7 +44,7 @@ export function roleSql(options: RoleSqlOptions): string {
     ...(server.rds || options.supabase ? [`GRANT ${role} TO CURRENT_USER;`] : []),
     `CREATE SCHEMA ${quoteIdentifier(options.schema)} AUTHORIZATION ${role};`,
     `-- The publication: only who owns ${tables.length === 1 ? 'the table' : 'all of the tables'} can make it${owners(tables)}.`,
-    ...publicationSql(options.publication, tables),
+    `${createPublicationSql(options.publication, tables)};`,
     ...(options.supabase ? SUPABASE : []),
   ].join('\n')
 }
@@ -78,17 +78,6 @@ function bypass(tables: readonly GrantedTable[], role: string): readonly string[
 function owners(tables: readonly GrantedTable[]): string {
   const names = [...new Set(tables.map(({ owner }) => owner))]
   return ` (${names.map((name) => quoteIdentifier(name).replaceAll(/\p{C}/gu, '?')).join(', ')})`
-}
-
-/** One statement a table, because a publication is made with one and the others join it. */
-function publicationSql(name: string, tables: readonly PublishedTable[]): readonly string[] {
-  const [first, ...others] = tables
-  if (first === undefined) return []
-  const partitioned = tables.some((table) => table.partitioned)
-  return [
-    `${createPublicationSql(name, { name: first.name, partitioned })};`,
-    ...others.map((table) => `ALTER PUBLICATION ${quoteIdentifier(name)} ADD TABLE ONLY ${quoteTable(table.name)};`),
-  ]
 }
 
 /** A name with a line break must not end the comment. */

@@ -13,6 +13,7 @@ BEGIN
 END
 $$;
 CREATE SCHEMA auth;
+GRANT USAGE ON SCHEMA auth TO supabase_auth_admin;
 CREATE SCHEMA storage;
 CREATE TABLE auth.users (
   instance_id uuid,
