@@ -1,6 +1,15 @@
 // From rows to users: which row speaks for a distinct_id, and what its profile therefore should be. Where two live rows
 // hold one id the lower key wins, whatever the order in which they came, and the others are marked duplicates.
-import type { ProfileDocument, Reason } from './profile.ts'
+import { identity } from './channel-value.ts'
+import type { Json } from './json.ts'
+import {
+  CHANNEL_KEYS,
+  type ChannelKey,
+  type ChannelValue,
+  type Profile,
+  type ProfileDocument,
+  type Reason,
+} from './profile.ts'
 
 export interface LiveRow {
   readonly key: string
@@ -61,4 +70,27 @@ export function compareKeys(a: string, b: string): number {
   const difference = aIsInteger ? BigInt(a) - BigInt(b) : 0n
   if (difference !== 0n) return difference < 0n ? -1 : 1
   return a < b ? -1 : a > b ? 1 : 0
+}
+
+/**
+ * One profile of the parts that several rows contribute: the users row's first, then the children's, in the file's order and
+ * within a table in that of compareKeys. Channel values unite, each once; of a property that two parts have the first one counts.
+ */
+export function unite(parts: readonly Profile[]): Profile {
+  const [only, ...more] = parts
+  if (only !== undefined && more.length === 0) return only
+  const channels: { [key in ChannelKey]?: readonly ChannelValue[] } = {}
+  for (const key of CHANNEL_KEYS) {
+    const values = new Map<string, ChannelValue>()
+    for (const value of parts.flatMap((part) => part.channels[key] ?? [])) {
+      const id = identity(key, value)
+      if (!values.has(id)) values.set(id, value)
+    }
+    if (values.size > 0) channels[key] = [...values.values()]
+  }
+  const properties = new Map<string, Json>()
+  for (const part of parts) {
+    for (const [key, value] of Object.entries(part.properties)) if (!properties.has(key)) properties.set(key, value)
+  }
+  return { channels, properties: Object.fromEntries(properties) }
 }
