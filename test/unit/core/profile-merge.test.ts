@@ -1,8 +1,8 @@
 // From rows to users: the row with the lowest key speaks for its distinct_id, in whatever order rows are told.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { documentOf, type ProfileDocument } from '../../../src/core/profile.ts'
-import { compareKeys, type LiveRow, mergeUsers } from '../../../src/core/profile-merge.ts'
+import { documentOf, type Profile, type ProfileDocument } from '../../../src/core/profile.ts'
+import { compareKeys, type LiveRow, mergeUsers, unite } from '../../../src/core/profile-merge.ts'
 
 const part = (name: string): ProfileDocument => documentOf({ channels: {}, properties: { name } })
 const row = (key: string, distinctId: string, duplicate = false): LiveRow => ({
@@ -92,5 +92,29 @@ describe('the order of keys', () => {
         expect(merged.marks).toHaveLength(keys.length - 1)
       }),
     )
+  })
+})
+
+describe('parts of several rows', () => {
+  test('unite: every channel value once, in the order of the parts; of a property the first', () => {
+    const users: Profile = { channels: { $email: ['a@example.com'] }, properties: { name: 'Ada', plan: 'free' } }
+    const phone: Profile = { channels: { $androidpush: ['t1'] }, properties: { plan: 'pro' } }
+    const tablet: Profile = {
+      channels: {
+        $androidpush: [{ value: 't1', $id_provider: 'fcm' }, 't2'],
+        $email: ['b@example.com', 'a@example.com'],
+      },
+      properties: { theme: 'dark' },
+    }
+    expect(unite([users, phone, tablet])).toEqual({
+      channels: { $email: ['a@example.com', 'b@example.com'], $androidpush: ['t1', 't2'] },
+      properties: { name: 'Ada', plan: 'free', theme: 'dark' },
+    })
+  })
+
+  test('one part is itself, none is empty', () => {
+    const only: Profile = { channels: { $email: ['a@example.com'] }, properties: {} }
+    expect(unite([only])).toEqual(only)
+    expect(unite([])).toEqual({ channels: {}, properties: {} })
   })
 })
