@@ -25,6 +25,11 @@ export const CATALOG: readonly CatalogEntry[] = [
     load: async () => (await import('./check.ts')).checkCommand(),
   },
   {
+    name: 'plan',
+    summary: 'show what would be sent for each user; send nothing',
+    load: async () => (await import('./plan.ts')).planCommand(),
+  },
+  {
     name: 'status',
     summary: 'show the checkpoint, the slot, what is pending and what failed',
     load: async () => (await import('./status.ts')).statusCommand(),

@@ -38,6 +38,6 @@ function instant(ms: number | null): string | null {
 }
 
 /** Control, bidirectional and other invisible characters as `\u{1b}`. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replace(/\p{C}/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`)
 }

@@ -198,3 +198,8 @@ export function holdsSecretMark(value: Json): boolean {
 export function fingerprintOf(reference: SecretReference): string {
   return partsOf(reference)?.fingerprint ?? ''
 }
+
+/** The variables that the reference names, for people; null: it is none. */
+export function referenceName(value: Json): string | null {
+  return partsOf(value)?.name ?? null
+}
