@@ -40,6 +40,11 @@ export const CATALOG: readonly CatalogEntry[] = [
     load: async () => (await import('./failed.ts')).failedCommand(),
   },
   {
+    name: 'schema',
+    summary: 'print the JSON Schema of the mapping file, for editors',
+    load: async () => (await import('./schema.ts')).schemaCommand(),
+  },
+  {
     name: 'emulate',
     summary: 'serve a local SuprSend to develop and test against',
     load: async () => (await import('./emulate.ts')).emulateCommand(),

@@ -4,9 +4,19 @@ import { z } from 'zod'
 import { suggestion } from '../core/nearest.ts'
 import { shapeOf } from './problem.ts'
 
-/** A schema from a plain function: null = not what was expected. The message never holds the value. */
-export function scalar<T>(expected: string, read: (input: unknown) => T | null) {
-  return z.unknown().transform((input, context): T => {
+/** What an editor is told of a value; a reference to the environment is always allowed beside it. */
+export type JsonShape = { readonly [keyword: string]: unknown }
+
+export function orVariable(shape: JsonShape): JsonShape {
+  return { anyOf: [shape, { type: 'string', pattern: '\\$\\{' }] }
+}
+
+/**
+ * A schema from a plain function: null = not what was expected. The message never holds the value.
+ * @param shape for the JSON Schema; by default a text.
+ */
+export function scalar<T>(expected: string, read: (input: unknown) => T | null, shape: JsonShape = { type: 'string' }) {
+  const schema = z.unknown().transform((input, context): T => {
     const value = input === undefined ? null : read(input)
     if (value !== null) return value
     const message =
@@ -14,6 +24,7 @@ export function scalar<T>(expected: string, read: (input: unknown) => T | null) 
     context.issues.push({ code: 'custom', input, message })
     return z.NEVER
   })
+  return schema.meta({ description: expected, ...shape })
 }
 
 /** The text as it stands, blanks around it removed (a mounted secret tends to end in a newline); never empty. */
@@ -25,7 +36,7 @@ export function readText(input: unknown): string | null {
 export const text = (expected: string) => scalar(expected, readText)
 
 export function choice<const T extends string>(allowed: readonly T[]) {
-  return z.unknown().transform((input, context): T => {
+  const schema = z.unknown().transform((input, context): T => {
     const found = allowed.find((candidate) => candidate === input)
     if (found !== undefined) return found
     const near = typeof input === 'string' ? suggestion(input, allowed) : ''
@@ -36,6 +47,7 @@ export function choice<const T extends string>(allowed: readonly T[]) {
     })
     return z.NEVER
   })
+  return schema.meta(orVariable({ enum: allowed }))
 }
 
 /** A number, or its digits: what comes from ${PORT} is always text. */
@@ -45,16 +57,22 @@ export function readInteger(input: unknown): number | null {
 }
 
 export function integer(range: { readonly min: number; readonly max: number }) {
-  return scalar(`a whole number from ${range.min} to ${range.max}`, (input) => {
+  const read = (input: unknown) => {
     const value = readInteger(input)
     return value !== null && value >= range.min && value <= range.max ? value : null
-  })
+  }
+  const shape = orVariable({ type: 'integer', minimum: range.min, maximum: range.max })
+  return scalar(`a whole number from ${range.min} to ${range.max}`, read, shape)
 }
 
-export const flag = scalar('true or false', (input) => {
-  if (typeof input === 'boolean') return input
-  return input === 'true' ? true : input === 'false' ? false : null
-})
+export const flag = scalar(
+  'true or false',
+  (input) => {
+    if (typeof input === 'boolean') return input
+    return input === 'true' ? true : input === 'false' ? false : null
+  },
+  orVariable({ type: 'boolean' }),
+)
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const
 /** setTimeout's limit, 2^31 - 1 ms: beyond it a timer would fire at once. */
@@ -69,8 +87,10 @@ export function parseDuration(text: string): number | null {
   return delayMs > 0 && delayMs <= MAX_DURATION_MS ? delayMs : null
 }
 
-export const duration = scalar('a duration with its unit such as 500ms, 20s or 5m', (input) =>
-  typeof input === 'string' ? parseDuration(input) : null,
+export const duration = scalar(
+  'a duration with its unit such as 500ms, 20s or 5m',
+  (input) => (typeof input === 'string' ? parseDuration(input) : null),
+  { type: 'string', pattern: '^[\\d.]+\\s*(ms|s|m|h)$|\\$\\{' },
 )
 
 /** An identifier's limit in PostgreSQL, NAMEDATALEN - 1. A longer one would be cut short without a word. */

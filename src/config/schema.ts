@@ -6,6 +6,7 @@ import { propertyNameProblem } from '../core/mapping-object.ts'
 import type { DistinctId } from '../core/mapping-spec.ts'
 import { isPostgresUrl, parseBaseUrl, parseListen } from './address.ts'
 import { FIRST_CONTACTS, type HttpConfig } from './config.ts'
+import { OR_OFF } from './json-shape.ts'
 import {
   choice,
   columnName,
@@ -19,7 +20,7 @@ import {
   slotName,
 } from './scalar.ts'
 import { Secret } from './secret.ts'
-import { expression } from './source-schema.ts'
+import { expression, oneOrMore } from './source-schema.ts'
 import { parseTableName } from './table-name.ts'
 
 /** Keys that are to come and this version does not know yet: said so, instead of "unknown". */
@@ -49,6 +50,10 @@ const state = z.strictObject({
   schema: identifier.default('suprsync'),
 })
 
+const NUMBER_OR_OFF = {
+  anyOf: [{ type: 'integer', minimum: 1, maximum: 100_000 }, { type: 'string' }, { const: false }],
+}
+
 const suprsend = z.strictObject({
   // Printable ASCII only: anything else cannot stand in a header.
   api_key: scalar('an API key', (input) => {
@@ -60,25 +65,33 @@ const suprsend = z.strictObject({
   ).default('https://hub.suprsend.com'),
   first_contact: choice(FIRST_CONTACTS).default('upsert'),
   max_in_flight: integer({ min: 1, max: 10_000 }).default(64),
-  max_requests_per_second: scalar('a whole number from 1 to 100000, or off', (input) => {
-    if (isOff(input)) return { limit: null }
-    const limit = readInteger(input)
-    return limit !== null && limit >= 1 && limit <= 100_000 ? { limit } : null
-  }).default({ limit: 100 }),
+  max_requests_per_second: scalar(
+    'a whole number from 1 to 100000, or off',
+    (input) => {
+      if (isOff(input)) return { limit: null }
+      const limit = readInteger(input)
+      return limit !== null && limit >= 1 && limit <= 100_000 ? { limit } : null
+    },
+    NUMBER_OR_OFF,
+  ).default({ limit: 100 }),
   connect_timeout: duration.default(5_000),
   headers_timeout: duration.default(15_000),
   body_timeout: duration.default(15_000),
 })
 
 const http = z.strictObject({
-  listen: scalar('an address such as 127.0.0.1:9464, or off', (input) => {
-    if (isOff(input)) return { address: null }
-    const address = typeof input === 'string' ? parseListen(input) : null
-    return address === null ? null : { address }
-  }).default({ address: DEFAULT_LISTEN }),
+  listen: scalar(
+    'an address such as 127.0.0.1:9464, or off',
+    (input) => {
+      if (isOff(input)) return { address: null }
+      const address = typeof input === 'string' ? parseListen(input) : null
+      return address === null ? null : { address }
+    },
+    { anyOf: [{ type: 'string' }, { const: false }] },
+  ).default({ address: DEFAULT_LISTEN }),
 })
 
-const distinctId = z.unknown().transform((input, context): DistinctId => {
+const readDistinctId = z.unknown().transform((input, context): DistinctId => {
   const source = typeof input === 'string' ? { column: input } : input
   const read = distinctIdSource.safeParse(source, { reportInput: true })
   if (read.success) {
@@ -94,7 +107,17 @@ const distinctId = z.unknown().transform((input, context): DistinctId => {
   context.issues.push({ code: 'custom', input, message: "expected a column's name, {column: name} or {value: CEL}" })
   return z.NEVER
 })
+/** In parts: which of the two it is stands in readDistinctId. */
 const distinctIdSource = z.strictObject({ column: columnName.optional(), value: expression.optional() })
+
+const distinctId = readDistinctId.meta({
+  description: 'the column that identifies the user in SuprSend, or {value: CEL}',
+  anyOf: [
+    { type: 'string' },
+    { type: 'object', properties: { column: { type: 'string' } }, required: ['column'], additionalProperties: false },
+    { type: 'object', properties: { value: { type: 'string' } }, required: ['value'], additionalProperties: false },
+  ],
+})
 
 const user = z.strictObject({
   distinct_id: distinctId,
@@ -102,39 +125,41 @@ const user = z.strictObject({
   on_delete: choice(['delete', 'clear', 'keep']).default('delete'),
 })
 
-const propertyName = z.unknown().transform((input, context): string => {
-  const problem = typeof input === 'string' ? propertyNameProblem(input) : 'expected the name of a property'
-  if (problem === null && typeof input === 'string') return input
-  context.issues.push({ code: 'custom', input, message: problem ?? '' })
-  return z.NEVER
-})
+const propertyName = z
+  .unknown()
+  .transform((input, context): string => {
+    const problem = typeof input === 'string' ? propertyNameProblem(input) : 'expected the name of a property'
+    if (problem === null && typeof input === 'string') return input
+    context.issues.push({ code: 'custom', input, message: problem ?? '' })
+    return z.NEVER
+  })
+  .meta({ type: 'string' })
 
 /** `properties`, one or a list of them. */
-export const propertiesSchema = z.preprocess(
-  (input) => (Array.isArray(input) ? input : [input]),
-  z.array(
-    z.strictObject({
-      from: columnName,
-      pick: z.preprocess((input) => (Array.isArray(input) ? input : [input]), z.array(propertyName).min(1)).optional(),
-    }),
-  ),
+export const propertiesSchema = oneOrMore(
+  z.strictObject({ from: columnName, pick: oneOrMore(propertyName).optional() }),
 )
 
 /** One of `children`; its `profile` and `properties` are read as the users table's are. */
 export const childSchema = z.strictObject({
   table: tableName,
-  user: z.preprocess((input) => (Array.isArray(input) ? input : [input]), z.array(columnName).min(1)),
+  user: oneOrMore(columnName),
   when: expression.optional(),
   profile: z.record(z.string(), z.unknown()).optional(),
   properties: z.unknown().optional(),
 })
 
 export const configSchema = z.strictObject({
-  version: scalar('1, the version of this file format', (input) => (readInteger(input) === 1 ? 1 : null)),
+  version: scalar('1, the version of this file format', (input) => (readInteger(input) === 1 ? 1 : null), {
+    enum: [1, '1'],
+  }),
   source,
   state: state.prefault({}),
   suprsend,
-  http: z.preprocess((input) => (isOff(input) ? { listen: 'off' } : input), http).prefault({}),
+  http: z
+    .preprocess((input) => (isOff(input) ? { listen: 'off' } : input), http)
+    .meta({ [OR_OFF]: true })
+    .prefault({}),
   user,
   profile: z.record(z.string(), z.unknown()).default({}),
   properties: z.unknown().optional(),

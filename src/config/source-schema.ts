@@ -6,11 +6,12 @@ import type { Json } from '../core/json.ts'
 import { FORMATS, type TextSource } from '../core/mapping-spec.ts'
 import { isRegion } from '../core/phone.ts'
 import { constant } from './constant.ts'
+import { ONE_OR_MORE } from './json-shape.ts'
 import { shapeOf } from './problem.ts'
 import { isRecord } from './record.ts'
 import { choice, columnName, flag, isIdentifier, readText } from './scalar.ts'
 
-export const expression = z.unknown().transform((input, context): string => {
+const readExpression = z.unknown().transform((input, context): string => {
   const text = readText(input)
   const parsed = text === null ? null : parseExpression(text)
   if (text !== null && parsed?.kind === 'ok') return text
@@ -22,9 +23,11 @@ export const expression = z.unknown().transform((input, context): string => {
   return z.NEVER
 })
 
+export const expression = readExpression.meta({ type: 'string', description: 'CEL over the columns of the row' })
+
 /** A constant that `read` takes, or `{column: name}`. */
 function textOrColumn(expected: string, read: (text: string) => string | null) {
-  return z.unknown().transform((input, context): TextSource => {
+  const schema = z.unknown().transform((input, context): TextSource => {
     const value = typeof input === 'string' ? read(input.trim()) : null
     if (value !== null) return { kind: 'const', value }
     const column = isRecord(input) && Object.keys(input).length === 1 ? input.column : undefined
@@ -32,9 +35,11 @@ function textOrColumn(expected: string, read: (text: string) => string | null) {
     context.issues.push({ code: 'custom', input, message: `expected ${expected}, or {column: name}` })
     return z.NEVER
   })
+  const column = { type: 'object', properties: { column: { type: 'string' } }, required: ['column'] }
+  return schema.meta({ description: expected, anyOf: [{ type: 'string' }, { ...column, additionalProperties: false }] })
 }
 
-const valueMap = z.unknown().transform((input, context): ReadonlyMap<string, Json> => {
+const readMap = z.unknown().transform((input, context): ReadonlyMap<string, Json> => {
   const entries = isRecord(input) ? Object.entries(input) : []
   if (entries.length === 0) {
     const message = 'expected a mapping from values to what becomes of them, such as {0: free, 1: pro}'
@@ -52,26 +57,38 @@ const valueMap = z.unknown().transform((input, context): ReadonlyMap<string, Jso
   )
 })
 
+const valueMap = readMap.meta({
+  type: 'object',
+  minProperties: 1,
+  description: "from the value's text to what stands for it",
+})
+
+/** A single one stands for a list of one. */
+export function oneOrMore<S extends z.ZodType>(item: S) {
+  const list = z.array(item).min(1)
+  return z.preprocess((input) => (Array.isArray(input) ? input : [input]), list).meta({ [ONE_OR_MORE]: true })
+}
+
 const KINDS = ['column', 'value', 'const'] as const
 
 const SOURCE_KEYS = {
   column: columnName.optional(),
   value: expression.optional(),
-  const: constant.optional(),
-  format: z.preprocess((input) => (Array.isArray(input) ? input : [input]), z.array(choice(FORMATS))).optional(),
+  const: constant.meta({ description: 'the same for everybody' }).optional(),
+  format: oneOrMore(choice(FORMATS)).optional(),
   region: textOrColumn('an ISO 3166-1 country code such as IN', (text) => {
     const code = text.toUpperCase()
     return isRegion(code) ? code : null
   }).optional(),
   when: expression.optional(),
-  default: constant.optional(),
+  default: constant.meta({ description: 'in the place of NULL' }).optional(),
   map: valueMap.optional(),
   provider: textOrColumn('the name of a provider such as fcm', (text) => text.toLowerCase() || null).optional(),
   bundle_id: textOrColumn('a bundle id such as com.example.app', (text) => text || null).optional(),
   exclusive: flag.optional(),
 }
 
-const plainSource = z
+export const plainSource = z
   .strictObject(SOURCE_KEYS, {
     error: ({ code, input }) =>
       code === 'invalid_type'
