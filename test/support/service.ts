@@ -74,7 +74,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const directory = await mkdtemp(join(tmpdir(), 'suprsync-e2e-'))
   const file = join(directory, 'suprsync.json')
   await writeFile(file, JSON.stringify(merged(defaults(options), options.config ?? {})))
-  const config = await loadConfig({ path: file, env: {}, readFile: (path) => readFile(path, 'utf8') })
+  const config = await loadConfig({ path: file, env: options.env ?? {}, readFile: (path) => readFile(path, 'utf8') })
   const child = spawn(NODE, [BIN, 'run', '--config', file], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
