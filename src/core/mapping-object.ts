@@ -19,7 +19,7 @@ export function membersOf(
   { index, type, pick }: ObjectPart,
   row: TextRow,
   reasons: Reason[],
-  put: (key: string, value: Json) => void,
+  put: (key: string, value: Json, named: string) => void,
 ): void {
   const text = row[index] ?? null
   if (text === null) return
@@ -31,10 +31,12 @@ export function membersOf(
   for (const key of pick ?? Object.keys(value)) {
     const member = Object.hasOwn(value, key) ? (value[key] ?? null) : null
     if (member === null) continue
+    // A name that only the row knows is data: no reason, and so no metric and no listing, may hold it (P8).
+    const named = pick === null ? 'properties' : key
     if (propertyNameProblem(key) !== null) leaveOut(reasons, 'properties', ILLEGAL_NAME)
-    else if (!isStorable(member)) leaveOut(reasons, key, NOT_STORABLE)
-    else if (holdsSecretMark(member)) leaveOut(reasons, key, RESERVED_KEY)
-    else put(key, member)
+    else if (!isStorable(member)) leaveOut(reasons, named, NOT_STORABLE)
+    else if (holdsSecretMark(member)) leaveOut(reasons, named, RESERVED_KEY)
+    else put(key, member, named)
   }
 }
 

@@ -33,6 +33,8 @@ export interface TablePart {
   readonly channels: readonly ChannelPart[]
   readonly properties: readonly PropertyPart[]
   readonly objects: readonly ObjectPart[]
+  /** Keys that stand in the file; other names come of rows. */
+  readonly named: ReadonlySet<string>
 }
 
 export function lookupIn(table: Table, problems: MappingProblem[]) {
@@ -78,7 +80,8 @@ export function compilePart(spec: TableMapping, { table, problems, path, whenPat
     }
     return [{ index: found.index, type: found.type, pick }]
   })
-  return { when, whenPath, channels, properties, objects }
+  const named = new Set([...spec.profile.keys(), ...spec.properties.flatMap(({ pick }) => pick ?? [])])
+  return { when, whenPath, channels, properties, objects, named }
 }
 
 export function profileOf(part: TablePart, row: TextRow, reasons: Reason[]): Profile {
@@ -90,8 +93,8 @@ export function profileOf(part: TablePart, row: TextRow, reasons: Reason[]): Pro
     if (list.length > 0) channels[key] = list
   }
   const properties: { [key: string]: Json } = {}
-  const put = (key: string, value: Json) => {
-    if (isLargerThan(value, MAX_PROPERTY_BYTES)) leaveOut(reasons, key, TOO_LARGE)
+  const put = (key: string, value: Json, named = key) => {
+    if (isLargerThan(value, MAX_PROPERTY_BYTES)) leaveOut(reasons, named, TOO_LARGE)
     else if (value !== null) properties[key] = value
   }
   // First, so that a key which stands in `profile` has the value that it says there.
@@ -101,7 +104,7 @@ export function profileOf(part: TablePart, row: TextRow, reasons: Reason[]): Pro
     put(key, source.readOne(row, reasons))
   }
   const fitted = fitProfile({ channels, properties })
-  for (const reason of fitted.reasons) leaveOut(reasons, reason.key, reason)
+  for (const reason of fitted.reasons) leaveOut(reasons, part.named.has(reason.key) ? reason.key : 'properties', reason)
   return fitted.profile
 }
 

@@ -81,7 +81,7 @@ function assemble(
     distinctId,
     desired: whole.profile,
     row: first.key,
-    reasons: [...first.mapped.reasons, ...own.flatMap(({ reasons }) => reasons), ...whole.reasons],
+    reasons: [...first.mapped.reasons, ...own.flatMap(({ reasons }) => reasons), ...whole.reasons.map(withoutName)],
     duplicates: others.map(({ key }) => key),
   }
 }
@@ -97,4 +97,9 @@ function partsByUser(children: readonly ReadChild[]): ReadonlyMap<string, readon
     else parts.set(userKey, [child])
   }
   return parts
+}
+
+/** Names of properties may come of rows (P8). */
+function withoutName(reason: Reason): Reason {
+  return reason.key.startsWith('$') ? reason : { ...reason, key: 'properties' }
 }

@@ -76,8 +76,8 @@ export function mergeUsers(distinctIds: Iterable<string>, rows: Iterable<LiveRow
   return { profiles, marks }
 }
 
-/** Of one user and one table; the rest is left out with a reason. Nobody has as many devices, and a profile has 1,000 values. */
-export const MAX_CHILDREN = 1_000
+/** Of one user and one table; the rest is left out with a reason. Nobody has as many devices, and 10 KB hold fewer. */
+export const MAX_CHILDREN = 500
 
 /**
  * The profiles with what child tables add.
@@ -101,7 +101,12 @@ export function withChildren(
     return {
       ...profile,
       desired: documentOf(whole.profile),
-      reasons: dedupe([...ofRows, ...reasons, ...whole.reasons]),
+      // Names of properties may come of rows (P8).
+      reasons: dedupe([
+        ...ofRows,
+        ...reasons,
+        ...whole.reasons.map((it) => (it.key.startsWith('$') ? it : { ...it, key: 'properties' })),
+      ]),
     }
   })
 }

@@ -2,7 +2,7 @@
 // only; the caller's turn sees to it that nothing changes before it is written. The parts of a profile are kept in state, a
 // row each with its own version, so a change of one child reads nothing from the application's database (P5) and no order of
 // changes can put an older row in (P3).
-import type { CaptureState, RowWrite, StateCommit } from '../core/capture-port.ts'
+import type { CaptureState, ProfileWrite, RowWrite, StateCommit } from '../core/capture-port.ts'
 import { type Lsn, NO_LSN } from '../core/lsn.ts'
 import { MAX_CHILDREN, mergeUsers, withChildren } from '../core/profile-merge.ts'
 import { later, liveChildren, liveRows, type TouchedUsers } from '../core/row-writes.ts'
@@ -21,6 +21,9 @@ export interface Changed {
   readonly stored: ReadonlyMap<string, StoredRow | null>
   readonly touched: TouchedUsers
 }
+
+/** With MAX_CHILDREN rows each, and those being written, 300,000 rows of some hundred bytes at the worst. */
+const USERS_AT_A_TIME = 200
 
 export async function assembleUsers(
   { state, sources, mapper }: Surroundings,
@@ -50,21 +53,29 @@ export async function assembleUsers(
   }
 
   const childRows = rows.filter(({ source }) => source !== users)
-  const wanted = new Set(keys)
   const being = new Set(childRows.map(({ source, key }) => rowId(source, key)))
-  const kept = await state.readLiveChildren(children, keys, MAX_CHILDREN + 1 + childRows.length)
-  const theirs = [
-    ...liveChildren(childRows).filter(({ userKey }) => wanted.has(userKey)),
-    ...kept.filter(({ source, key }) => !being.has(rowId(source, key))),
-  ]
-  const newest = new Map<string, Lsn>()
-  for (const { userKey, changeLsn } of theirs)
-    newest.set(userKey, later(changeLsn ?? NO_LSN, newest.get(userKey) ?? NO_LSN))
-  const whole = withChildren(profiles, children, theirs).map((profile) => {
-    const touch = touched.of(profile.distinctId)
-    // A child that came before its user, in a transaction whose end is not stored yet, holds the user back as well.
-    return { ...profile, ...touch, changeLsn: later(touch.changeLsn, newest.get(profile.key ?? '') ?? NO_LSN) }
-  })
+  const limit = MAX_CHILDREN + 1 + childRows.length
+  const beingWritten = Map.groupBy(liveChildren(childRows), (child) => child.userKey)
+  const whole: ProfileWrite[] = []
+  // Some users at a time: what their children hold is in memory only until it is one profile (P7).
+  for (let from = 0; from < profiles.length; from += USERS_AT_A_TIME) {
+    const some = profiles.slice(from, from + USERS_AT_A_TIME)
+    const owners = some.flatMap(({ key }) => key ?? [])
+    const kept = owners.length === 0 ? [] : await state.readLiveChildren(children, owners, limit)
+    const theirs = [
+      ...owners.flatMap((key) => beingWritten.get(key) ?? []),
+      ...kept.filter(({ source, key }) => !being.has(rowId(source, key))),
+    ]
+    const newest = new Map<string, Lsn>()
+    for (const { userKey, changeLsn } of theirs) {
+      newest.set(userKey, later(changeLsn ?? NO_LSN, newest.get(userKey) ?? NO_LSN))
+    }
+    for (const profile of withChildren(some, children, theirs)) {
+      const touch = touched.of(profile.distinctId)
+      // A child that came before its user, in a transaction whose end is not stored yet, holds the user back as well.
+      whole.push({ ...profile, ...touch, changeLsn: later(touch.changeLsn, newest.get(profile.key ?? '') ?? NO_LSN) })
+    }
+  }
   return { profiles: whole, marks }
 }
 

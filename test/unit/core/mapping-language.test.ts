@@ -43,6 +43,10 @@ function outcome(profile: Record<string, readonly Source[]>, row: Row, more: Par
   return { ...channels, ...properties, left: result.reasons.map(({ key, code }) => `${key} ${code}`) }
 }
 
+/** Members of half a kilobyte. */
+const many = (count: number, name: string) =>
+  Object.fromEntries(Array.from({ length: count }, (_, at) => [`${name}-${at}`, 'x'.repeat(500)]))
+
 const value = (expression: string, more: Partial<Source> = {}) => sourceOf({ kind: 'value', expression }, more)
 const constant = (of: From & { kind: 'const' }) => sourceOf(of)
 
@@ -199,7 +203,7 @@ describe('on the way', () => {
       left: ['settings reserved_key'],
     })
     const properties = [{ column: 'settings', pick: null }]
-    expect(outcome({}, { settings: forged }, { properties })).toEqual({ left: ['deep reserved_key'] })
+    expect(outcome({}, { settings: forged }, { properties })).toEqual({ left: ['properties reserved_key'] })
   })
 })
 
@@ -218,6 +222,21 @@ describe('properties of an object', () => {
     })
     // NULL in profile is absent: the object's member does not shine through.
     expect(outcome({ name: [sourceOf('role')] }, { settings }, { properties: all })).not.toHaveProperty('name')
+  })
+
+  test('a name that only the row knows stands in no reason', () => {
+    const all = { properties: [{ column: 'settings', pick: null }] }
+    const large = JSON.stringify({
+      'canary@example.com': 'x'.repeat(9_000),
+      canary2: 'a\u0000b',
+      ...many(30, 'canary'),
+    })
+    const result = outcome({}, { settings: large }, all)
+    expect(JSON.stringify(result.left)).not.toContain('canary')
+    expect(result.left).toEqual(expect.arrayContaining(['properties value_too_large', 'properties invalid_text']))
+    expect(result.left).toContain('properties profile_too_large')
+    const picked = { properties: [{ column: 'settings', pick: ['canary2'] }] }
+    expect(outcome({}, { settings: large }, picked).left).toEqual(['canary2 invalid_text'])
   })
 
   test('of what is no object: a reason', () => {
