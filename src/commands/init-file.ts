@@ -1,7 +1,7 @@
 // A proposal as the mapping file that an engineer goes on with: each guess beside its reason, what was not sure enough as a
 // comment that only has to be switched on. Holds no credential: the URL and the key stay in the environment.
 import type { Proposal, ProposedChild, ProposedLine, ProposedPart, Written } from '../core/proposal.ts'
-import { plainName, type QualifiedName } from '../core/survey.ts'
+import type { QualifiedName } from '../core/survey.ts'
 import { comment, entry, entryOff, scalar } from './yaml-text.ts'
 
 const HEAD = `# suprsync: which rows of the database become which SuprSend profiles. Proposed by \`suprsync init\` from names and types in the
@@ -29,13 +29,13 @@ export function mappingFile(proposal: Proposal): string {
         why: `${distinctId.why}; the user's name in SuprSend for good`,
       }),
       ...whenLines(proposal, 2),
-      ...proposal.whenHints.map((hint) => entryOff('when', hint, { indent: 2, why: 'if only such rows are users' })),
+      ...proposal.whenHints.map((hint) =>
+        entryOff('when', hint, { indent: 2, why: 'instead, if only such rows are users' }),
+      ),
       '  on_delete: delete # delete | clear (remove what suprsync sent) | keep',
     ],
     profileLines(proposal.profile, 0),
-    ...(proposal.withheld.length === 0
-      ? []
-      : [comment(`Never proposed, as secrets or unconfirmed addresses: ${proposal.withheld.join(', ')}.`)]),
+    ...withheldBlock(proposal.withheld),
     ...childrenBlocks(proposal.children),
   ]
   return `${blocks.map((block) => (typeof block === 'string' ? block : block.join('\n'))).join('\n\n')}\n`
@@ -63,6 +63,20 @@ function profileLines(lines: readonly ProposedLine[], indent: number): readonly 
   return [`${pad}profile:`, ...none, ...written]
 }
 
+function withheldBlock(names: readonly string[]): readonly (readonly string[])[] {
+  if (names.length === 0) return []
+  const lines: string[] = []
+  let line = 'Never proposed, as secrets or unconfirmed addresses:'
+  for (const [at, name] of names.entries()) {
+    const word = ` ${name}${at === names.length - 1 ? '.' : ','}`
+    if (line.length + word.length > 110) {
+      lines.push(comment(line))
+      line = ` ${word}`
+    } else line += word
+  }
+  return [[...lines, comment(line)]]
+}
+
 function childrenBlocks(children: readonly ProposedChild[]): readonly (readonly string[])[] {
   if (children.length === 0) return []
   const live = children.filter(({ on }) => on)
@@ -82,9 +96,4 @@ function childLines(child: ProposedChild): readonly string[] {
     ...whenLines(child, 4),
     ...profileLines(child.profile, 4),
   ]
-}
-
-/** For messages: `public.users`. */
-export function tableName(table: QualifiedName): string {
-  return plainName(table)
 }

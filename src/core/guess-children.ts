@@ -1,6 +1,8 @@
 // Tables whose rows belong to a user and hold addresses (devices, further e-mail addresses) or, where a user has at most one
 // such row, what else a profile may hold. Found by foreign keys and, where an application declares none, by the column's name.
+
 import { singular, words } from './column-words.ts'
+import { expressionColumns } from './expression.ts'
 import { type ChannelContext, guessChannels } from './guess-channels.ts'
 import { usableColumns } from './guess-columns.ts'
 import { guessProperties } from './guess-properties.ts'
@@ -80,7 +82,10 @@ function proposeChild(table: SurveyTable, link: Link, context: ChildContext): Pr
   const columns = usableColumns(table).filter((column) => !link.columns.includes(column.name))
   const channels = guessChannels(table, columns, { subject, supabase: false }).map((line) => settled(line, context))
   const when = guessWhen(table)
-  const used = new Set(channels.flatMap(({ source }) => sourceColumns(source)))
+  const used = new Set([
+    ...expressionColumns(when?.text ?? 'true'),
+    ...channels.flatMap(({ source }) => sourceColumns(source)),
+  ])
   // Only a 1:1 table has one value of each for a user.
   const scalars = link.single
     ? guessProperties(table, columns, { rails: context.rails, used }).map((line) => settled(line, context))

@@ -1,6 +1,7 @@
 // The whole proposal for one users table: the id, which rows count, the profile and the tables that belong to it. Pure: the
 // same catalogue always gives the same file.
 import { words } from './column-words.ts'
+import { expressionColumns } from './expression.ts'
 import { guessChannels } from './guess-channels.ts'
 import { guessChildren } from './guess-children.ts'
 import { isWithheld, usableColumns } from './guess-columns.ts'
@@ -29,14 +30,18 @@ export function proposeMapping(table: SurveyTable, survey: Survey, why: string):
   const columns = usableColumns(table).filter(({ name }) => !(supabase && name === 'role'))
   const when = guessWhen(table)
   const channels = guessChannels(table, columns, { supabase, subject: null })
-  const used = new Set([distinctId.column, ...channels.flatMap(({ source }) => sourceColumns(source))])
+  const used = new Set([
+    distinctId.column,
+    ...expressionColumns(when?.text ?? 'true'),
+    ...channels.flatMap(({ source }) => sourceColumns(source)),
+  ])
   const profile = unique([...channels, ...guessProperties(table, columns, { rails, used })])
   const given = new Set(profile.filter(({ on }) => on).map(({ key }) => key))
   const children = guessChildren(table, survey, { rails, supabase, given })
   const withheld = table.columns.filter(isWithheld).map(({ name }) => name)
   return {
     kind: 'ok',
-    proposal: { table, why, distinctId, when, whenHints: whenHints(table), profile, children, withheld },
+    proposal: { table, why, distinctId, when, whenHints: whenHints(table, when), profile, children, withheld },
   }
 }
 

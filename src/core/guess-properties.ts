@@ -10,7 +10,7 @@ const USEFUL =
   /^((first|last|middle|full|display|given|family|preferred|nick|sur)_?name|name|user_?name|nickname|company(_name)?|organi[sz]ation(_name)?|job_title|title|plan(_name)?|tier|subscription(_plan|_tier|_status)?|role|city|country(_code)?|avatar(_url)?|image|image_url|photo_url|picture|is_(premium|pro|trial|vip|staff)|(created|registered|joined|signed_up)(_at|_on)?|date_joined|created|trial_(ends|end|expires)(_at|_on)?)$/
 /** Each visit would be a call to SuprSend. */
 const RESTLESS =
-  /^(updated|modified|last_|current_|sign_in_count|login_count|failed_|lock_version|version$|remember_created)|_count$|(^|_)(last_seen|last_login|last_active|seen_at|synced)(_|$)/
+  /^(updated|modified|last_(?!name)|current_|sign_in_count|login_count|failed_|lock_version|version$|remember_created)|_count$|(^|_)(last_seen|last_login|last_active|seen_at|synced)(_|$)/
 /** Never of use to a template. */
 const NOISE =
   /(_sent|_created|_accepted|_confirmed|_verified)_at$|^(confirmed|verified|locked|invited)_at$|^(aud|instance_id)$/
@@ -32,7 +32,16 @@ export function guessProperties(
   if (zone) done.add(zone.name)
   const referring = new Set(table.foreignKeys.flatMap((key) => key.columns))
   const rest = columns.filter(({ name }) => !done.has(name) && !table.key.includes(name))
-  return [...reserved, ...rest.flatMap((column) => property(column, referring))]
+  return [...reserved, ...rest.flatMap((column) => property(column, referring)), ...fullName(columns)]
+}
+
+function fullName(columns: readonly SurveyColumn[]): readonly ProposedLine[] {
+  const first = findColumn(columns, ['text'], [/^(first|given)_?name$/])
+  const last = findColumn(columns, ['text'], [/^(last|family|sur)_?name$/])
+  const whole = findColumn(columns, ['text'], [/^((full|display)_?)?name$/])
+  if (!first || !last || whole) return []
+  const value = `${inExpression(first.name)} + " " + ${inExpression(last.name)}`
+  return [{ key: 'name', source: { value }, on: false, why: 'absent where one of the two is NULL' }]
 }
 
 function zoneColumn(columns: readonly SurveyColumn[]): SurveyColumn | null {
@@ -79,7 +88,9 @@ function property(column: SurveyColumn, referring: ReadonlySet<string>): readonl
   if (referring.has(column.name)) return off('refers to another table')
   if (kind === 'json')
     return off('a member: its name goes in place of key', { value: `${inExpression(column.name)}.key` })
-  if (USEFUL.test(name) && kind !== 'integer') return [{ key, source: column.name, on: true, why: WHY[kind] }]
+  if (USEFUL.test(name) && kind !== 'integer') {
+    return [{ key, source: column.name, on: true, why: `${WHY[kind]}, of use in most templates` }]
+  }
   if (kind === 'integer' && !/(^|_)id$/.test(name)) {
     return off(`a number: if it stands for something, name it with map: {"0": …}`)
   }

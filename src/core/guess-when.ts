@@ -27,15 +27,16 @@ function condition(column: SurveyColumn): readonly ProposedWhen[] {
   return []
 }
 
-/** Columns that may well decide, in a way that names do not tell: a status, a ban with an end. */
-export function whenHints(table: SurveyTable): readonly string[] {
+/** Conditions on columns that may well decide, in a way that names do not tell; each in place of the proposed one. */
+export function whenHints(table: SurveyTable, proposed: ProposedWhen | null): readonly string[] {
+  const before = proposed === null ? '' : `${proposed.text} && `
   return usableColumns(table).flatMap((column) => {
     if (!/^(user_|account_)?(status|state)$/.test(words(column.name))) return []
     const name = inExpression(column.name)
     const kind = kindOf(column.type)
-    if (kind === 'integer') return [`${name} == 1`]
+    if (kind === 'integer') return [`${before}${name} == 1`]
     if (kind !== 'text' && kind !== 'enum') return []
     const alive = column.labels.find((label) => /^(active|enabled)$/i.test(label)) ?? column.labels[0] ?? 'active'
-    return [`${name} == ${JSON.stringify(alive)}`]
+    return [`${before}${name} == ${JSON.stringify(alive)}`]
   })
 }
