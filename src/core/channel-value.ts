@@ -46,6 +46,13 @@ export function identity(key: ChannelKey, value: ChannelValue): string {
   return canonical([push.token, push.provider ?? DEFAULT_PROVIDER[key] ?? null, push.bundleId])
 }
 
+/** Equal texts = one entry in SuprSend, of which it holds a single form: a token is of one app, whatever bundle is named. */
+export function entryOf(key: ChannelKey, value: ChannelValue): string {
+  const push = pushToken(key, value)
+  if (push === null) return identity(key, value)
+  return canonical([push.token, push.provider ?? DEFAULT_PROVIDER[key] ?? null])
+}
+
 /**
  * Equal texts = SuprSend might take one for the other: spellings of one address, one token under two providers, one
  * Slack member with two access tokens. Removing one of them may remove the other.

@@ -3,7 +3,7 @@
 // in mapping.ts. Adds a reason for each value that is left out; never throws, whatever the row holds.
 import { BoundedCache } from './bounded-cache.ts'
 import { checkChannelValue, PROVIDERS } from './channel-shape.ts'
-import { identity } from './channel-value.ts'
+import { entryOf } from './channel-value.ts'
 import type { Evaluated } from './expression.ts'
 import { applyFormat, type FormatContext, type Formatted } from './formats.ts'
 import { isJsonObject, type Json, type JsonObject } from './json.ts'
@@ -42,8 +42,9 @@ export class ChannelValues {
   }
 
   add(value: ChannelValue): void {
-    // A text is its own identity beside other texts; what is more (a provider, an object) is told by its canonical form.
-    const id = typeof value === 'string' ? `"${value}` : identity(this.#key, value)
+    // A text is its own identity where no provider stands beside it; what is more is told by its canonical form.
+    const isPlain = typeof value === 'string' && PROVIDERS[this.#key] === undefined
+    const id = isPlain ? `"${value}` : entryOf(this.#key, value)
     if (!this.#values.has(id)) this.#values.set(id, value)
   }
 

@@ -1,7 +1,7 @@
 // From rows to users: which row speaks for a distinct_id, and what its profile therefore should be. Where two live rows
 // hold one id the lower key wins, whatever the order in which they came, and the others are marked duplicates. What child
 // tables add depends only on which rows there are: no order of their changes makes another profile.
-import { identity } from './channel-value.ts'
+import { entryOf } from './channel-value.ts'
 import type { Json } from './json.ts'
 import type { Lsn } from './lsn.ts'
 import {
@@ -118,7 +118,7 @@ export function unite(parts: readonly Profile[]): Profile {
     const values = new Map<string, ChannelValue>()
     for (const part of parts) {
       for (const value of part.channels[key] ?? []) {
-        const id = identity(key, value)
+        const id = entryOf(key, value)
         if (!values.has(id) && values.size < MAX_VALUES) values.set(id, value)
       }
     }

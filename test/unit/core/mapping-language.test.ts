@@ -159,6 +159,17 @@ describe('on the way', () => {
     })
   })
 
+  test('one token in two forms counts once, the first: SuprSend holds a single one', () => {
+    const column = (name: string) => ({ kind: 'column', column: name }) as const
+    const ios = { $iospush: [sourceOf('token'), sourceOf('token', { bundleId: column('bundle') })] }
+    expect(outcome(ios, { token: 't', bundle: 'com.example' })).toEqual({ $iospush: ['t'], left: [] })
+    const android = { $androidpush: [sourceOf('token'), sourceOf('token', { provider: column('vendor') })] }
+    expect(outcome(android, { token: 't', vendor: 'oppo' })).toEqual({
+      $androidpush: ['t', { value: 't', $id_provider: 'oppo' }],
+      left: [],
+    })
+  })
+
   test('lists of sources unite, each value once, objects too', () => {
     const slack = (email: string) => ({ kind: 'const', value: { email, access_token: 'xoxb-1' } }) as const
     const profile = {
