@@ -1,11 +1,12 @@
 // What the rows of one table contribute to a profile, compiled against the table: the same for the users table and for its
 // children. Owns the order in which keys are read, and the limits of a value and of the whole.
+import { ChannelValues } from './channel-values.ts'
 import { compileExpression, type Evaluated } from './expression.ts'
 import type { Json } from './json.ts'
 import { isLargerThan } from './json-text.ts'
 import { membersOf, type ObjectPart } from './mapping-object.ts'
 import type { MappingProblem } from './mapping-problem.ts'
-import { ChannelValues, type ColumnLookup, CompiledSource, leaveOut, type SourceCompiler } from './mapping-source.ts'
+import { type ColumnLookup, CompiledSource, leaveOut, type SourceCompiler } from './mapping-source.ts'
 import type { TableMapping } from './mapping-spec.ts'
 import { suggestion } from './nearest.ts'
 import { type ChannelKey, type ChannelValue, isChannelKey, type Profile, type Reason } from './profile.ts'

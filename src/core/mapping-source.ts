@@ -3,7 +3,7 @@
 // in mapping.ts. Adds a reason for each value that is left out; never throws, whatever the row holds.
 import { BoundedCache } from './bounded-cache.ts'
 import { checkChannelValue, PROVIDERS } from './channel-shape.ts'
-import { entryOf } from './channel-value.ts'
+import type { ChannelValues } from './channel-values.ts'
 import type { Evaluated } from './expression.ts'
 import { applyFormat, type FormatContext, type Formatted } from './formats.ts'
 import { isJsonObject, type Json, type JsonObject } from './json.ts'
@@ -28,31 +28,6 @@ const COSTLY: ReadonlySet<Format> = new Set(['e164', 'locale'])
 /** Numbers in each of two generations: at most about 8 MB a source. */
 const CACHE_CAPACITY = 16_384
 
-/** The values of one channel, each once, in the order in which they came. */
-export class ChannelValues {
-  readonly #key: ChannelKey
-  readonly #values = new Map<string, ChannelValue>()
-
-  constructor(key: ChannelKey) {
-    this.#key = key
-  }
-
-  get isFull(): boolean {
-    return this.#values.size >= MAX_VALUES
-  }
-
-  add(value: ChannelValue): void {
-    // A text is its own identity where no provider stands beside it; what is more is told by its canonical form.
-    const isPlain = typeof value === 'string' && PROVIDERS[this.#key] === undefined
-    const id = isPlain ? `"${value}` : entryOf(this.#key, value)
-    if (!this.#values.has(id)) this.#values.set(id, value)
-  }
-
-  list(): readonly ChannelValue[] {
-    return [...this.#values.values()]
-  }
-}
-
 type Read = (row: TextRow, reasons: Reason[]) => Json
 type Text = (row: TextRow) => string | null
 
@@ -70,12 +45,14 @@ export class CompiledSource {
   readonly #cache: BoundedCache<Formatted> | null
   /** A row's own JSON may not pass for a secret; a constant may be one. */
   readonly #isOfRow: boolean
+  readonly #parses: boolean
 
   constructor(key: string, source: Source, compiler: SourceCompiler) {
     this.#key = key
     this.#when = source.when === null ? null : (compiler.expression(source.when, 'when') ?? null)
     this.#read = this.#reader(source.from, compiler)
     this.#isOfRow = source.from.kind === 'column' || source.from.kind === 'value'
+    this.#parses = source.formats.includes('json')
     this.#default = source.default
     this.#map = source.map
     this.#formats = source.formats
@@ -91,11 +68,11 @@ export class CompiledSource {
     if (!this.#counts(row, reasons)) return null
     const value = this.#read(row, reasons) ?? null
     if (value === null) return this.#format(this.#default, row, reasons)
-    if (this.#map === null) return this.#format(value, row, reasons)
+    if (this.#map === null) return this.#formatOwn(value, row, reasons)
     const mapped = Array.isArray(value)
       ? value.map((item: Json) => this.#mapped(item, reasons))
       : this.#mapped(value, reasons)
-    return this.#format(mapped, row, reasons)
+    return this.#formatOwn(mapped, row, reasons)
   }
 
   /** Adds the values of a channel that `values` lacks: a list (array column, jsonb array) gives each of its items. */
@@ -123,7 +100,9 @@ export class CompiledSource {
       if (value !== null) leaveOut(reasons, this.#key, TOO_MANY)
       return
     }
-    const formatted = this.#format(isMapped ? value : this.#mapped(value, reasons), row, reasons)
+    const formatted = isMapped
+      ? this.#format(value, row, reasons)
+      : this.#formatOwn(this.#mapped(value, reasons), row, reasons)
     if (formatted === null || !isChannelKey(this.#key)) return
     const checked = checkChannelValue(this.#key, formatted)
     if (checked.kind === 'invalid') return leaveOut(reasons, this.#key, checked)
@@ -187,24 +166,29 @@ export class CompiledSource {
     return this.#default
   }
 
-  #format(value: Json, row: TextRow, reasons: Reason[]): Json {
-    if (value === null) return null
-    if (!isStorable(value)) {
-      leaveOut(reasons, this.#key, NOT_STORABLE)
-      return null
-    }
-    if (this.#isOfRow && typeof value === 'object' && holdsSecretMark(value)) {
+  /** What the row itself holds: it may be unfit to be stored, or pass itself off as a secret. */
+  #formatOwn(value: Json, row: TextRow, reasons: Reason[]): Json {
+    return value === this.#default || this.#isFit(value, reasons) ? this.#format(value, row, reasons) : null
+  }
+
+  #isFit(value: Json, reasons: Reason[]): boolean {
+    if (!isStorable(value)) leaveOut(reasons, this.#key, NOT_STORABLE)
+    else if (this.#isOfRow && typeof value === 'object' && holdsSecretMark(value)) {
       leaveOut(reasons, this.#key, RESERVED_KEY)
-      return null
-    }
-    if (this.#formats.length === 0 || isSecretReference(value)) return value
+    } else return true
+    return false
+  }
+
+  #format(value: Json, row: TextRow, reasons: Reason[]): Json {
+    if (value === null || this.#formats.length === 0 || isSecretReference(value)) return value
     const context = this.#regionIndex < 0 ? this.#region : { region: row[this.#regionIndex] ?? null }
     const formatted =
       this.#cache === null || typeof value !== 'string'
         ? this.#applyAll(value, context)
         : this.#applyCached(this.#cache, value, context)
-    if (formatted.kind === 'value') return formatted.value
-    leaveOut(reasons, this.#key, formatted)
+    if (formatted.kind === 'invalid') leaveOut(reasons, this.#key, formatted)
+    // JSON in a text was only a text when it was looked at first.
+    else if (!this.#parses || this.#isFit(formatted.value, reasons)) return formatted.value
     return null
   }
 

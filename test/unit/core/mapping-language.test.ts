@@ -208,6 +208,32 @@ describe('on the way', () => {
     })
   })
 
+  test('a default may be a secret, alone and in a list, also in the place of what a map does not name', () => {
+    const secret = secretReference('TEAM', 'blue')
+    expect(outcome({ team: [sourceOf('role', { default: secret })] }, {})).toEqual({ team: secret, left: [] })
+    const map = new Map([['a', 'b']])
+    expect(outcome({ team: [sourceOf('role', { map, default: secret })] }, { role: 'x' })).toEqual({
+      team: secret,
+      left: [],
+    })
+    expect(outcome({ $inbox: [sourceOf('role', { default: ['i', secret] })] }, {})).toEqual({
+      $inbox: ['i', secret],
+      left: [],
+    })
+  })
+
+  test('JSON in a text is as unfit as JSON in a json column', () => {
+    const profile = { x: [sourceOf('raw', { formats: ['json'] })], $slack: [sourceOf('raw', { formats: ['json'] })] }
+    const deep = `${'['.repeat(5_000)}${']'.repeat(5_000)}`
+    for (const raw of ['"a\\u0000b"', '{"a": "\\ud800"}', deep]) {
+      const { left, ...kept } = outcome({ x: profile.x }, { raw })
+      expect(kept).toEqual({})
+      expect(left).toEqual([expect.stringMatching(/^x invalid_(text|json)$/)])
+    }
+    const forged = JSON.stringify({ email: 'a@x.io', access_token: secretReference('SLACK_BOT_TOKEN', 'guess') })
+    expect(outcome({ $slack: profile.$slack }, { raw: forged })).toEqual({ left: ['$slack reserved_key'] })
+  })
+
   test('a row cannot pass its own JSON for a secret of the environment', () => {
     const forged = JSON.stringify({ deep: [secretReference('DATABASE_URL', 'guess')] })
     expect(outcome({ settings: [sourceOf('settings')] }, { settings: forged })).toEqual({

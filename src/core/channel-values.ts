@@ -1,0 +1,28 @@
+// The values that a row gives for one channel: each once, in the order in which they came, and no more than a channel may have.
+import { PROVIDERS } from './channel-shape.ts'
+import { entryOf } from './channel-value.ts'
+import { type ChannelKey, type ChannelValue, MAX_VALUES } from './profile.ts'
+
+export class ChannelValues {
+  readonly #key: ChannelKey
+  readonly #values = new Map<string, ChannelValue>()
+
+  constructor(key: ChannelKey) {
+    this.#key = key
+  }
+
+  get isFull(): boolean {
+    return this.#values.size >= MAX_VALUES
+  }
+
+  add(value: ChannelValue): void {
+    // A text is its own identity where no provider stands beside it; what is more is told by its canonical form.
+    const isPlain = typeof value === 'string' && PROVIDERS[this.#key] === undefined
+    const id = isPlain ? `"${value}` : entryOf(this.#key, value)
+    if (!this.#values.has(id)) this.#values.set(id, value)
+  }
+
+  list(): readonly ChannelValue[] {
+    return [...this.#values.values()]
+  }
+}
