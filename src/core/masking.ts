@@ -77,7 +77,10 @@ export function maskValue(value: Json, masking: Masking): Json {
   const name = referenceName(value)
   if (name !== null) return `\${${name}}`
   if (masking === 'masked') return `object(${Object.keys(value).length})`
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, maskValue(each, masking)]))
+  // A token that somebody else put there may be in what is to be removed: it is shown to nobody.
+  return Object.fromEntries(
+    Object.entries(value).map(([key, each]) => [key, maskValue(each, key === 'access_token' ? 'masked' : masking)]),
+  )
 }
 
 /** Field names of the API's own objects (Slack, Teams, web push, tokens with a provider). Others may be somebody's data. */

@@ -139,11 +139,15 @@ export class Scenario {
    */
   async #kill(service: ServiceProcess): Promise<Pick<Outage, 'requestsCut' | 'usersChanged'>> {
     const { application, emulator, screen } = this.#stage
+    const dropped = () => Object.values(emulator.stats().calls).reduce((sum, by) => sum + (by.dropped ?? 0), 0)
+    const droppedBefore = dropped()
     emulator.settings({ latencyMs: 1_000 })
     for (let count = 0; count < 3; count += 1) await this.#change({ measured: false, how: () => application.edit() })
     await until(() => emulator.stats().inFlight >= 2, { timeoutMs: 700, signal: this.#options.signal })
-    const requestsCut = emulator.stats().inFlight
     await service.kill9()
+    // Counted afterwards: one more may have left while it was being killed.
+    await until(() => emulator.stats().inFlight === 0, { timeoutMs: 2_000, signal: this.#options.signal })
+    const requestsCut = dropped() - droppedBefore
     emulator.settings({ latencyMs: 0 })
     screen.rule(`kill -9 ${service.pid}`, 'bad')
     screen.line('  ', `SuprSend had just applied ${requestsCut} requests; their answers found nobody.`)

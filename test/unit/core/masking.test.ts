@@ -106,3 +106,10 @@ test('no text of any value is shown masked', () => {
     }),
   )
 })
+
+test('a token is shown to nobody, whoever put it there', () => {
+  const value = { user_id: 'U1', access_token: 'xoxb-canary' }
+  expect(maskChannelValue(value, 'clear')).toEqual({ user_id: 'U1', access_token: 'text(11)' })
+  const removal = { kind: 'edit', operations: [{ $remove: { $slack: value } }] } as const
+  expect(JSON.stringify(showRequest(removal, 'clear'))).not.toContain('canary')
+})
