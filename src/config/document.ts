@@ -124,7 +124,8 @@ function find(tree: Document.Parsed, path: Path, which: 'key' | 'value') {
     }
     if (depth === path.length - 1) offset = node?.range?.[0] ?? offset
   }
-  return { offset, node, shown }
+  // What an alias stands for: its variables, too, are those of the anchor.
+  return { offset, node: isAlias(node) ? node.resolve(tree) : node, shown }
 }
 
 function pathOf(ancestors: readonly unknown[]): string {

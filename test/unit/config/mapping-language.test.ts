@@ -232,6 +232,27 @@ describe('what comes from the environment', () => {
     ])
   })
 
+  test('is a reference through a YAML alias as well, and no value of a map', async () => {
+    const file = (last: string) => `
+version: 1
+source: { url: postgres://localhost/app, table: public.users }
+suprsend: { api_key: key }
+user: { distinct_id: id }
+profile:
+  a: { const: &token "\${SLACK_BOT_TOKEN}" }
+  b: { column: b, default: *token }
+  $slack: { email: e, access_token: { const: *token } }
+  ${last}
+`
+    const read = (last: string) => loadConfig({ path: 'm.yaml', env: ENV, readFile: async () => file(last) })
+    const config = await read('c: { const: [x, *token] }')
+    expect(JSON.stringify([...config.mapping.profile], (_, it) => (it instanceof Map ? [...it] : it))).not.toContain(
+      'canary',
+    )
+    expect([...config.mappingSecrets.values()].map((secret) => secret.reveal())).toEqual([ENV.SLACK_BOT_TOKEN])
+    await expect(read('c: { column: c, map: { k: *token } }')).rejects.toThrow(ConfigError)
+  })
+
   test('is not a value of a map', async () => {
     expect(await problems({ profile: { n: { column: 'n', map: { a: '${TEAM}' } } } })).toEqual([
       expect.stringMatching(/^profile\.n\.map\.a: a map takes nothing from the environment/),
