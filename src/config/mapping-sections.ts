@@ -66,10 +66,11 @@ function readProperties(
   const parsed = parseSection({ schema: propertiesSchema, value: section.properties, base: at, report })
   const named = isRecord(section.profile) ? section.profile : {}
   const picked = new Set<string>()
-  return (parsed ?? []).map(({ from, pick }) => {
-    for (const key of pick ?? []) {
-      if (Object.hasOwn(named, key)) report(at, `picks "${key}", which profile gives as well`)
-      if (picked.has(key)) report(at, `picks "${key}" twice`)
+  return (parsed ?? []).map(({ from, pick }, index) => {
+    for (const [item, key] of (pick ?? []).entries()) {
+      const place = [...at, index, 'pick', item]
+      if (Object.hasOwn(named, key)) report(place, `picks "${key}", which profile gives as well`)
+      if (picked.has(key)) report(place, `picks "${key}" twice`)
       picked.add(key)
     }
     return { column: from, pick: pick ?? null }
@@ -112,7 +113,9 @@ function requireOneOwner(own: Contribution, children: readonly ChildSpec[], repo
     const keys = [...part.profile.keys()].filter((key) => !isChannelKey(key))
     for (const [key, path] of [
       ...keys.map((key) => [key, [...base, 'profile', key]] as const),
-      ...part.properties.flatMap(({ pick }) => (pick ?? []).map((key) => [key, [...base, 'properties']] as const)),
+      ...part.properties.flatMap(({ pick }, index) =>
+        (pick ?? []).map((key, item) => [key, [...base, 'properties', index, 'pick', item]] as const),
+      ),
     ]) {
       const owner = owners.get(key)
       if (owner !== undefined && owner !== String(base)) {

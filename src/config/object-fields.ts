@@ -6,11 +6,12 @@ import type { Json } from '../core/json.ts'
 import type { Source } from '../core/mapping-spec.ts'
 import type { ChannelKey } from '../core/profile.ts'
 import type { Path } from './document.ts'
+import { formatConstant } from './format-constant.ts'
 import { parseSection } from './issues.ts'
-import { type ReadItem, type Reading, sourceFrom } from './read-source.ts'
+import { type Constant, constantsOf, type ReadItem, type Reading, sourceFrom } from './read-source.ts'
 import { isRecord } from './record.ts'
 import { flag } from './scalar.ts'
-import { expression, sourceSchema } from './source-schema.ts'
+import { expression, KINDS, sourceSchema } from './source-schema.ts'
 
 /** With what a field that comes of the row is tried out, so that the others and the combination can be. */
 const SAMPLES: ReadonlyMap<string, Json> = new Map<string, Json>([
@@ -48,12 +49,17 @@ export function readFields(
   reading: Reading,
 ): ReadItem | null {
   const { report } = reading
+  if (KINDS.some((kind) => Object.hasOwn(value, kind))) {
+    report(at, `is either one source (${KINDS.join(', ')}) or its fields one by one, not both`)
+    return null
+  }
   const names = topFields(key)
-  const shape = Object.fromEntries(names.map((name) => [name, z.unknown().optional()]))
+  const shape = Object.fromEntries(names.map((name) => [name, membersSchema(name, value[name])]))
   const schema = z.strictObject({ ...shape, when: expression.optional(), exclusive: flag.optional() })
   const parsed = parseSection({ schema, value, base: at, report })
   const fields = new Map<string, Source>()
   const tried = new Map<string, Json>()
+  const constants: (Constant & { readonly field: string })[] = []
   let isWhole = parsed !== null
   for (const [name, path, given] of spread(value, names)) {
     const field = parseSection({ schema: sourceSchema, value: given, base: [...at, ...path], report })
@@ -65,12 +71,27 @@ export function readFields(
       if (field[extra] !== undefined) report([...at, ...path, extra], `a field of ${key} has no ${extra}`)
     }
     const target = RENAMED.get(name) ?? name
-    fields.set(target, sourceFrom(field, field.format ?? [], [...at, ...path], reading))
-    tried.set(target, field.const ?? SAMPLES.get(target) ?? null)
+    if (fields.has(target)) report([...at, ...path], `is "${target}", which stands here already`)
+    const source = sourceFrom(field, field.format ?? [], [...at, ...path], reading)
+    fields.set(target, source)
+    tried.set(target, SAMPLES.get(target) ?? null)
+    for (const constant of constantsOf(field)) {
+      const formatted = formatConstant(constant.value, source)
+      if (formatted.kind === 'invalid') {
+        report([...at, ...path, ...constant.path], `${constant.what} is ${formatted.message}`)
+        isWhole = false
+      } else if (formatted.kind === 'value')
+        constants.push({ ...constant, value: formatted.value, path: [...path, ...constant.path], field: target })
+    }
   }
   if (!isWhole || parsed === null) return null
   const checked = checkChannelValue(key, nested(tried))
   if (checked.kind === 'invalid') report(at, `is no value of ${key}: ${checked.message}`)
+  // Each by itself: a problem of one hides none of another.
+  for (const { field, value: constant, path, what } of checked.kind === 'invalid' ? [] : constants) {
+    const made = checkChannelValue(key, nested(new Map([...tried, [field, constant]])))
+    if (made.kind === 'invalid') report([...at, ...path], `${what} makes no value of ${key}: ${made.message}`)
+  }
   const source: Source = {
     from: { kind: 'object', fields },
     ...{
@@ -86,6 +107,16 @@ export function readFields(
   return { source, isExclusive: parsed.exclusive ?? false }
 }
 
+/** What a field that is a mapping and no source may hold. */
+function membersSchema(name: string, given: unknown): z.ZodType {
+  if (name === 'keys' && isRecord(given)) return z.strictObject({ p256dh: z.unknown(), auth: z.unknown() }).partial()
+  return isWebhookObject(name, given) ? z.strictObject({ url: z.unknown() }) : z.unknown().optional()
+}
+
+function isWebhookObject(name: string, given: unknown): given is { readonly url: unknown } {
+  return name === 'incoming_webhook' && isRecord(given) && Object.hasOwn(given, 'url')
+}
+
 /** Each field with its path in the file: `keys: {auth: …}` is `keys.auth`, `incoming_webhook: {url: …}` the webhook itself. */
 function* spread(
   value: { readonly [key: string]: unknown },
@@ -96,9 +127,8 @@ function* spread(
     const given = value[name]
     if (name === 'keys' && isRecord(given)) {
       for (const [member, source] of Object.entries(given)) yield [`keys.${member}`, [name, member], source]
-    } else if (name === 'incoming_webhook' && isRecord(given) && Object.hasOwn(given, 'url')) {
-      yield [name, [name, 'url'], given.url]
-    } else yield [name, [name], given]
+    } else if (isWebhookObject(name, given)) yield [name, [name, 'url'], given.url]
+    else yield [name, [name], given]
   }
 }
 

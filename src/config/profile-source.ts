@@ -1,16 +1,16 @@
 // From what the file says of one profile key to core's sources: which keys there are, which format and shape each has, and
 // what a source may not say of it. Constants are tried out now: one that is refused would be left out for every user.
 import { checkChannelValue, PROVIDERS } from '../core/channel-shape.ts'
-import { applyFormat } from '../core/formats.ts'
 import type { Json } from '../core/json.ts'
 import { propertyNameProblem } from '../core/mapping-object.ts'
 import type { Format, Source } from '../core/mapping-spec.ts'
 import { suggestion } from '../core/nearest.ts'
 import { CHANNEL_KEYS, isChannelKey, RESERVED_PROPERTIES } from '../core/profile.ts'
 import type { Path } from './document.ts'
+import { formatConstant } from './format-constant.ts'
 import { parseSection } from './issues.ts'
 import { isFieldForm, readFields } from './object-fields.ts'
-import { type ReadItem, type Reading, sourceFrom } from './read-source.ts'
+import { constantsOf, type ReadItem, type Reading, sourceFrom } from './read-source.ts'
 import { type ParsedSource, sourceSchema } from './source-schema.ts'
 
 /** The `$` keys that end in a format. */
@@ -58,17 +58,9 @@ function readItem(value: unknown, at: Path, reading: Reading): ReadItem | null {
   if (parsed === null) return null
   for (const [name, message] of misfits(key, parsed)) report([...at, name], message)
   const source = sourceFrom(parsed, withOwnFormat(key, parsed.format ?? []), at, reading)
-  if (parsed.const !== undefined && parsed.region?.kind !== 'column') {
-    const problem = constantProblem(key, parsed.const, source)
-    if (problem !== null) report([...at, 'const'], `the constant is ${problem}`)
-  }
-  if (parsed.default !== undefined && parsed.region?.kind !== 'column') {
-    const problem = constantProblem(key, parsed.default, source)
-    if (problem !== null) report([...at, 'default'], `the default is ${problem}`)
-  }
-  for (const [from, to] of parsed.map ?? []) {
-    const problem = constantProblem(key, to, source)
-    if (problem !== null) report([...at, 'map', from], `what stands for it is ${problem}`)
+  for (const { value: constant, path, what } of constantsOf(parsed)) {
+    const problem = constantProblem(key, constant, source)
+    if (problem !== null) report([...at, ...path], `${what} is ${problem}`)
   }
   return { source, isExclusive: parsed.exclusive ?? false }
 }
@@ -96,18 +88,15 @@ function withOwnFormat(key: string, declared: readonly Format[]): readonly Forma
   return own === undefined || declared.at(-1) === own ? declared : [...declared, own]
 }
 
-function constantProblem(key: string, constant: Json, { formats, region }: Source): string | null {
-  const context = { region: region?.kind === 'const' ? region.value : null }
+function constantProblem(key: string, constant: Json, source: Source): string | null {
   for (const item of Array.isArray(constant) && isChannelKey(key) ? constant : [constant]) {
-    let value: Json = item
-    for (const format of formats) {
-      const formatted = applyFormat(format, value, context)
+    const formatted = formatConstant(item, source)
+    if (formatted.kind !== 'value') {
       if (formatted.kind === 'invalid') return formatted.message
-      value = formatted.value
+      continue
     }
-    if (value === null) return 'empty'
     if (!isChannelKey(key)) continue
-    const checked = checkChannelValue(key, value)
+    const checked = checkChannelValue(key, formatted.value)
     if (checked.kind === 'invalid') return `no value of ${key}: ${checked.message}`
   }
   return null

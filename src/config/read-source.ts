@@ -1,4 +1,5 @@
 // A source as the file has it → core's source, with references in the place of what came from the environment.
+import type { Json } from '../core/json.ts'
 import type { Format, From, Source } from '../core/mapping-spec.ts'
 import type { SecretKeeper } from './constant.ts'
 import type { Path } from './document.ts'
@@ -26,6 +27,10 @@ export function sourceFrom(
     if (secrets.holdsVariable(to, [...at, 'map', from]))
       report([...at, 'map', from], 'a map takes nothing from the environment: use a constant')
   }
+  if (parsed.value !== undefined && secrets.holdsVariable(parsed.value, [...at, 'value']))
+    report([...at, 'value'], 'takes nothing from the environment, for what it makes is stored as it is: use a constant')
+  if (parsed.map !== undefined && parsed.const !== undefined)
+    report([...at, 'map'], 'a constant has no map: write what stands for it')
   return {
     from: fromOf(parsed, at, secrets),
     when: parsed.when ?? null,
@@ -36,6 +41,23 @@ export function sourceFrom(
     provider: parsed.provider ?? null,
     bundleId: parsed.bundle_id ?? null,
   }
+}
+
+export interface Constant {
+  readonly value: Json
+  /** From the source. */
+  readonly path: Path
+  readonly what: string
+}
+
+/** All that a source may yield without a look at the row. */
+export function constantsOf({ const: constant, default: fallback, map }: ParsedSource): readonly Constant[] {
+  if (constant !== undefined && map !== undefined) return []
+  return [
+    ...(constant === undefined ? [] : [{ value: constant, path: ['const'], what: 'the constant' }]),
+    ...(fallback === undefined ? [] : [{ value: fallback, path: ['default'], what: 'the default' }]),
+    ...[...(map ?? [])].map(([from, value]) => ({ value, path: ['map', from], what: 'what stands for it' })),
+  ]
 }
 
 function fromOf(parsed: ParsedSource, at: Path, secrets: SecretKeeper): From {

@@ -163,7 +163,9 @@ export const configSchema = z.strictObject({
   user,
   profile: z.record(z.string(), z.unknown()).default({}),
   properties: z.unknown().optional(),
-  children: z.array(z.unknown()).default([]),
+  children: z
+    .array(z.unknown(), { error: 'expected a list of child tables, each with table, user and profile' })
+    .default([]),
   shutdown_timeout: duration.default(20_000),
   log: z.strictObject({ level: choice(LOG_LEVELS).default('info') }).prefault({}),
 })

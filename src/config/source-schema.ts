@@ -65,11 +65,11 @@ const valueMap = readMap.meta({
 
 /** A single one stands for a list of one. */
 export function oneOrMore<S extends z.ZodType>(item: S) {
-  const list = z.array(item).min(1)
+  const list = z.array(item).min(1, { error: 'expected at least one' })
   return z.preprocess((input) => (Array.isArray(input) ? input : [input]), list).meta({ [ONE_OR_MORE]: true })
 }
 
-const KINDS = ['column', 'value', 'const'] as const
+export const KINDS = ['column', 'value', 'const'] as const
 
 const SOURCE_KEYS = {
   column: columnName.optional(),

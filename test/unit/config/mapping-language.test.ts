@@ -225,7 +225,9 @@ describe('what comes from the environment', () => {
   test('is checked by its text', async () => {
     const slack = { $slack: { email: 'e', access_token: { const: '${TEAM}' } } }
     expect(await problems({ profile: slack })).toEqual([
-      expect.stringMatching(/^profile\.\$slack: is no value of \$slack: needs access_token/),
+      expect.stringMatching(
+        /^profile\.\$slack\.access_token\.const: the constant makes no value of \$slack: needs access_token.*: TEAM\)$/,
+      ),
     ])
     expect(await problems({ profile: { $timezone: { const: '${TEAM}' } } })).toEqual([
       expect.stringMatching(/the constant is not an IANA time zone.*environment: TEAM/),
@@ -251,6 +253,18 @@ profile:
     )
     expect([...config.mappingSecrets.values()].map((secret) => secret.reveal())).toEqual([ENV.SLACK_BOT_TOKEN])
     await expect(read('c: { column: c, map: { k: *token } }')).rejects.toThrow(ConfigError)
+  })
+
+  test('stands in no expression that makes a value, but in one that decides', async () => {
+    const refused = expect.stringMatching(/\.value: takes nothing from the environment.*SLACK_BOT_TOKEN\)$/)
+    const value = '"${SLACK_BOT_TOKEN}"'
+    expect(await problems({ profile: { n: { value } } })).toEqual([refused])
+    expect(await problems({ profile: { $slack: { email: 'e', access_token: { value } } } })).toEqual([refused])
+    const { mapping } = await load({
+      profile: { n: { column: 'n', when: 'team == "${TEAM}"' }, m: { value: '"$${TEAM}"' } },
+    })
+    expect(mapping.profile.get('n')?.[0]?.when).toBe('team == "blue"')
+    expect(mapping.profile.get('m')?.[0]?.from).toEqual({ kind: 'value', expression: '"${TEAM}"' })
   })
 
   test('is not a value of a map', async () => {
@@ -318,7 +332,44 @@ describe('mistakes', () => {
     ],
     [
       { profile: { $webpush: { endpoint: 'e', keys: { p256dh: 'p', auht: 'a' } } } },
-      'profile.$webpush: is no value of $webpush: needs keys.p256dh and keys.auth',
+      'profile.$webpush.keys.auht: unknown key; known here: p256dh, auth',
+    ],
+    [
+      { profile: { $webpush: { endpoint: 'e', keys: { p256dh: 'p', auth: 'a', extra: 'x' } } } },
+      'profile.$webpush.keys.extra: unknown key; known here: p256dh, auth',
+    ],
+    [
+      { profile: { $slack: { incoming_webhook: { url: 'u', foo: 'x' } } } },
+      'profile.$slack.incoming_webhook.foo: unknown key; known here: url',
+    ],
+    [
+      { profile: { $slack: { email: 'e', email_id: 'f', access_token: 't' } } },
+      'profile.$slack.email_id: is "email", which stands here already',
+    ],
+    [
+      { profile: { $slack: { column: 'c', email: 'e' } } },
+      'profile.$slack: is either one source (column, value, const) or its fields one by one, not both',
+    ],
+    [
+      { profile: { $slack: { user_id: { column: 'u', default: 'ada' }, access_token: 't' } } },
+      'profile.$slack.user_id.default: the default makes no value of $slack: user_id is no member',
+    ],
+    [
+      { profile: { $slack: { channel_id: { column: 'c', map: { eu: 'C1', us: '#us' } }, access_token: 't' } } },
+      'profile.$slack.channel_id.map.us: what stands for it makes no value of $slack: channel_id is no channel',
+    ],
+    [
+      { profile: { $slack: { email: { const: 'ada', format: 'email' }, access_token: 't' } } },
+      'profile.$slack.email.const: the constant is not an e-mail address',
+    ],
+    [
+      { profile: { $timezone: { const: 'EST', map: { EST: 'America/New_York' } } } },
+      'profile.$timezone.map: a constant has no map: write what stands for it',
+    ],
+    [{ properties: { from: 's', pick: [] } }, 'properties.pick: expected at least one'],
+    [
+      { profile: { n: 'n' }, children: { table: 't', user: 'u', profile: { $sms: 's' } } },
+      'children: expected a list of child tables, each with table, user and profile',
     ],
     [{ profile: {} }, 'profile: maps nothing'],
     [
@@ -328,7 +379,7 @@ describe('mistakes', () => {
     [{ properties: { form: 'settings' } }, 'properties.form: unknown key'],
     [
       { profile: { a: 'a' }, properties: { from: 's', pick: ['a'] } },
-      'properties: picks "a", which profile gives as well',
+      'properties.pick[0]: picks "a", which profile gives as well',
     ],
     [
       {
@@ -337,7 +388,7 @@ describe('mistakes', () => {
           { from: 't', pick: ['a'] },
         ],
       },
-      'properties: picks "a" twice',
+      'properties[1].pick[0]: picks "a" twice',
     ],
     [
       { profile: { a: 'a' }, children: [{ table: 't', user: 'u', profile: { a: 'b' } }] },
@@ -351,7 +402,7 @@ describe('mistakes', () => {
           { table: 'v', user: 'u', properties: { from: 's', pick: 'a' } },
         ],
       },
-      'children[1].properties: "a" is given by children[0] as well',
+      'children[1].properties.pick: "a" is given by children[0] as well',
     ],
     [
       { profile: { n: 'n' }, children: [{ table: 'users', user: 'u', profile: { $sms: 'b' } }] },
