@@ -15,6 +15,7 @@ import { PageReader } from '../postgres/pages.ts'
 type Pool = ReturnType<typeof openPool>
 
 interface ChildSource {
+  readonly source: string
   readonly spec: ChildSpec
   readonly table: Table
   readonly mapping: ChildMapping
@@ -51,7 +52,13 @@ export class PlanSource {
     const children: ChildSource[] = []
     for (const [at, child] of spec.children.entries()) {
       const childTable = await describe(pool, child.table, childColumns(child))
-      children.push({ spec: child, table: childTable, mapping: compiled(compileChildMapping(child, childTable, at)) })
+      const source = `${child.table.schema}.${child.table.name}`
+      children.push({
+        source,
+        spec: child,
+        table: childTable,
+        mapping: compiled(compileChildMapping(child, childTable, at)),
+      })
     }
     const idColumn = spec.distinctId.kind === 'column' ? spec.distinctId.column : null
     return new PlanSource(pool, { table, mapping, idColumn }, children)
@@ -96,12 +103,13 @@ export class PlanSource {
     const read = rows.map((row) => ({ key: rowKey(this.table, row), mapped: this.#mapping.map(row) }))
     const keys = rows.map((row) => this.cursorAfter(row))
     const children: ReadChild[] = []
-    for (const [at, { spec, table, mapping }] of this.#children.entries()) {
+    for (const { source, spec, table, mapping } of this.#children) {
       for (const row of await matchingRows(this.#pool, table, { columns: spec.user, values: keys })) {
-        children.push({ table: at, key: rowKey(table, row), mapped: mapping.map(row) })
+        children.push({ source, key: rowKey(table, row), mapped: mapping.map(row) })
       }
     }
-    return assembleUsers(read, children, seen)
+    const sources = this.#children.map(({ source }) => source)
+    return assembleUsers({ rows: read, children, sources }, seen)
   }
 
   /** An id that is no value of the column's type is nobody's, and must not hide the others of its batch. */

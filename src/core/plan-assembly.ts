@@ -4,7 +4,7 @@
 import type { MappedChild, MappedRow } from './mapping.ts'
 import type { Profile, Reason } from './profile.ts'
 import { fitProfile } from './profile-limit.ts'
-import { compareKeys, unite } from './profile-merge.ts'
+import { compareKeys, inOrder, unite } from './profile-merge.ts'
 
 export interface ReadRow {
   readonly key: string
@@ -12,8 +12,8 @@ export interface ReadRow {
 }
 
 export interface ReadChild {
-  /** Its table's place in the file's `children`. */
-  readonly table: number
+  /** Its table, `schema.name`. */
+  readonly source: string
   readonly key: string
   readonly mapped: MappedChild
 }
@@ -40,10 +40,18 @@ export interface Assembly {
 /** The users of earlier readings, with the key of the row that speaks for each; null: none does. */
 export type SeenUsers = ReadonlyMap<string, string | null>
 
+export interface ReadRows {
+  readonly rows: readonly ReadRow[]
+  readonly children: readonly ReadChild[]
+  /** The child tables, in the order of the file. */
+  readonly sources: readonly string[]
+}
+
 /** Rows of earlier readings come first: pages are read in the order of the keys. */
-export function assembleUsers(rows: readonly ReadRow[], children: readonly ReadChild[], seen: SeenUsers): Assembly {
-  const parts = partsByUser(children)
-  const byUser = new Map<string, ReadRow[]>()
+export function assembleUsers({ rows, children, sources }: ReadRows, seen: SeenUsers): Assembly {
+  const byUser = Map.groupBy(children, ({ mapped }) => mapped.userKey)
+  const childrenOf = (key: string) => byUser.get(key) ?? []
+  const holders = new Map<string, ReadRow[]>()
   const unusable: { row: string; reasons: readonly Reason[] }[] = []
   const late: { distinctId: string; row: string }[] = []
   for (const row of rows) {
@@ -56,47 +64,41 @@ export function assembleUsers(rows: readonly ReadRow[], children: readonly ReadC
     if (typeof first === 'string') {
       if (kind === 'user' && first !== row.key) late.push({ distinctId, row: row.key })
     } else if (first === undefined || kind === 'user') {
-      const list = byUser.get(distinctId)
+      const list = holders.get(distinctId)
       if (list) list.push(row)
-      else byUser.set(distinctId, [row])
+      else holders.set(distinctId, [row])
     }
   }
-  return { users: [...byUser].map(([id, holders]) => assemble(id, holders, parts)), unusable, late }
+  const users = [...holders].map(([id, list]) => assemble(id, list, { sources, childrenOf }))
+  return { users, unusable, late }
 }
 
 function assemble(
   distinctId: string,
   holders: readonly ReadRow[],
-  parts: ReadonlyMap<string, readonly ReadChild[]>,
+  from: { readonly sources: readonly string[]; readonly childrenOf: (key: string) => readonly ReadChild[] },
 ): AssembledUser {
   const live = holders.filter(({ mapped }) => mapped.kind === 'user').sort((a, b) => compareKeys(a.key, b.key))
   const [first, ...others] = live
   if (first?.mapped.kind !== 'user') {
     return { distinctId, desired: null, row: null, reasons: holders[0]?.mapped.reasons ?? [], duplicates: [] }
   }
-  const own = (parts.get(first.key) ?? []).map(({ mapped }) => mapped)
-  const contributed = own.flatMap((mapped) => (mapped.kind === 'child' ? [mapped.profile] : []))
+  const children = from.childrenOf(first.key)
+  const silent = children.filter(({ mapped }) => mapped.kind === 'absent')
+  const { counted, reasons } = inOrder(
+    from.sources,
+    children.filter(({ mapped }) => mapped.kind === 'child'),
+  )
+  const contributed = counted.flatMap(({ mapped }) => (mapped.kind === 'child' ? [mapped.profile] : []))
   const whole = fitProfile(unite([first.mapped.profile, ...contributed]))
+  const ofChildren = [...counted, ...silent].flatMap(({ mapped }) => mapped.reasons)
   return {
     distinctId,
     desired: whole.profile,
     row: first.key,
-    reasons: [...first.mapped.reasons, ...own.flatMap(({ reasons }) => reasons), ...whole.reasons.map(withoutName)],
+    reasons: [...first.mapped.reasons, ...ofChildren, ...reasons, ...whole.reasons.map(withoutName)],
     duplicates: others.map(({ key }) => key),
   }
-}
-
-/** By the users row's key; tables in the file's order, rows in that of their keys. */
-function partsByUser(children: readonly ReadChild[]): ReadonlyMap<string, readonly ReadChild[]> {
-  const parts = new Map<string, ReadChild[]>()
-  for (const child of children.toSorted((a, b) => a.table - b.table || compareKeys(a.key, b.key))) {
-    const { userKey } = child.mapped
-    if (userKey === null) continue
-    const list = parts.get(userKey)
-    if (list) list.push(child)
-    else parts.set(userKey, [child])
-  }
-  return parts
 }
 
 /** Names of properties may come of rows (P8). */

@@ -128,8 +128,12 @@ export function unite(parts: readonly Profile[]): Profile {
   return { channels, properties: Object.fromEntries(properties) }
 }
 
-function inOrder(sources: readonly string[], children: readonly LiveChild[]) {
-  const counted: LiveChild[] = []
+/** The rows that count for one user, in their order, and a reason for each table of which some do not. */
+export function inOrder<C extends Pick<LiveChild, 'source' | 'key'>>(
+  sources: readonly string[],
+  children: readonly C[],
+): { readonly counted: readonly C[]; readonly reasons: readonly Reason[] } {
+  const counted: C[] = []
   const reasons: Reason[] = []
   for (const source of sources) {
     const rows = children.filter((child) => child.source === source)

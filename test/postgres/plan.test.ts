@@ -21,7 +21,7 @@ const TABLES = `
   CREATE TABLE users (id int PRIMARY KEY, email text, name text, deleted_at timestamptz);
   CREATE TABLE devices (id int PRIMARY KEY, user_id int, token text)`
 
-async function world(run: (world: World) => Promise<void>): Promise<void> {
+async function world(run: (world: World) => Promise<void>, user: object = {}): Promise<void> {
   await using database = await createTestDatabase()
   await using emulator = await startEmulator()
   const directory = await mkdtemp(join(tmpdir(), 'suprsync-plan-'))
@@ -32,7 +32,7 @@ async function world(run: (world: World) => Promise<void>): Promise<void> {
       version: 1,
       source: { url: database.url, table: 'users', slot: database.slot },
       suprsend: { api_key: 'key', base_url: emulator.url, max_requests_per_second: 'off' },
-      user: { distinct_id: 'id', when: 'deleted_at == null' },
+      user: { distinct_id: 'id', when: 'deleted_at == null', ...user },
       profile: { $email: 'email', name: 'name' },
       children: [{ table: 'devices', user: 'user_id', profile: { $androidpush: 'token' } }],
     }
@@ -105,12 +105,60 @@ test('with a state: from what was sent; --all finds users whose row is gone', ()
     await database.query("UPDATE suprsync.profile SET sending = '[]'")
     await seedProfiles(database, [{ id: '77', desired: { channels: {}, properties: { name: 'x' } } }])
     await database.query("UPDATE suprsync.profile SET sending = '[]'")
-    const before = await database.query('SELECT * FROM suprsync.profile ORDER BY distinct_id')
+    const stateNow = () =>
+      Promise.all(
+        ['profile', 'source_row', 'checkpoint', 'backfill', 'mapped_table'].map((table) =>
+          database.query(`SELECT * FROM suprsync.${table} t ORDER BY t::text`),
+        ),
+      )
+    const before = await stateNow()
     const lines = await planJson('--all')
     expect(lines.find((line) => line.id === '77')).toMatchObject({ action: 'delete' })
     expect(JSON.stringify(lines.at(-1))).toContain('"delete":1')
-    expect(await database.query('SELECT * FROM suprsync.profile ORDER BY distinct_id')).toEqual(before)
+    expect(await stateNow()).toEqual(before)
   }))
+
+const SENT = { channels: { $email: ['gone@example.com'] }, properties: { name: 'Gone' } }
+
+test.each([
+  ['delete', 'delete', [{ method: 'DELETE' }]],
+  ['clear', 'update', [{ method: 'PATCH' }]],
+  ['keep', 'unchanged', []],
+] as const)('a user who was sent, and whose when turned false: on_delete %s', (on_delete, action, requests) =>
+  world(
+    async ({ database, emulator, planJson }) => {
+      await tell(emulator, '1', { $email: ['gone@example.com'], name: 'Gone' })
+      await database.query("INSERT INTO users VALUES (1, 'gone@example.com', 'Gone', now())")
+      await (await makeState(database)).destroy()
+      await seedProfiles(database, [{ id: '1', desired: SENT }])
+      await database.query("UPDATE suprsync.profile SET sending = '[]'")
+      const [user] = await planJson()
+      expect(user).toMatchObject({ id: '1', action, requests })
+    },
+    { on_delete },
+  ),
+)
+
+test('rows that share a distinct_id: the lowest key is planned, also where pages part them, the others are told', () =>
+  world(
+    async ({ database, plan, planJson }) => {
+      await database.query(`
+        INSERT INTO users SELECT n, 'u' || n || '@example.com', 'own ' || n FROM generate_series(1, 60) n;
+        UPDATE users SET name = 'shared' WHERE id IN (3, 5, 58)`)
+      const lines = await planJson('--all')
+      const shared = lines.filter((line) => line.id === 'shared')
+      expect(shared.map(({ type, row }) => [type, row])).toEqual([
+        ['user', '3'],
+        ['row', '58'],
+      ])
+      expect(shared[0]).toMatchObject({ action: 'create', duplicates: ['5'] })
+      expect(lines.at(-1)).toMatchObject({ type: 'summary', rows: 60, users: { create: 58 }, duplicates: 2 })
+      const one = await plan('--user', 'shared', '--show-values')
+      expect(one.stdout).toContain('u3@example.com')
+      expect(one.stdout).not.toContain('u58@example.com')
+    },
+    { distinct_id: 'name' },
+  ))
 
 test('mistakes: no such user, options that exclude one another, SuprSend away', () =>
   world(async ({ database, emulator, plan }) => {
