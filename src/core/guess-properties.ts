@@ -57,7 +57,14 @@ function timezone(columns: readonly SurveyColumn[], rails: boolean): readonly Pr
   if (!zone) return []
   if (rails && words(zone.name) === 'time_zone') {
     const source = { column: zone.name, map: Object.fromEntries(RAILS_TIME_ZONES) }
-    return [{ key: '$timezone', source, on: true, why: `${zone.name} holds names of Rails` }]
+    return [
+      {
+        key: '$timezone',
+        source,
+        on: true,
+        why: `${zone.name} holds names of Rails; where it holds IANA names too, add those`,
+      },
+    ]
   }
   return [{ key: '$timezone', source: zone.name, on: true, why: `${zone.name} should hold IANA names` }]
 }

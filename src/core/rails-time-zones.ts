@@ -1,5 +1,5 @@
 // The time zone names of Rails (ActiveSupport::TimeZone) and the IANA zone of each. Rails stores such names in
-// users.time_zone; an IANA name is allowed there too, and passes by itself. Grouped by zone; old aliases are written as today.
+// users.time_zone. A column that holds IANA names as well needs them in its map, too. Grouped by zone; old aliases are written as today.
 // https://api.rubyonrails.org/classes/ActiveSupport/TimeZone.html
 
 const NAMES_BY_ZONE: readonly (readonly [zone: string, ...names: readonly string[]])[] = [
@@ -86,7 +86,7 @@ const NAMES_BY_ZONE: readonly (readonly [zone: string, ...names: readonly string
   ['Australia/Melbourne', 'Canberra', 'Melbourne'],
   ['Australia/Perth', 'Perth'],
   ['Australia/Sydney', 'Sydney'],
-  ['Etc/UTC', 'UTC'],
+  ['UTC', 'UTC'],
   ['Europe/Amsterdam', 'Amsterdam'],
   ['Europe/Athens', 'Athens'],
   ['Europe/Belgrade', 'Belgrade'],
