@@ -18,6 +18,13 @@ export type MappedRow =
       readonly profile: Profile
       readonly reasons: readonly Reason[]
     }
+  /** Whose it is cannot be told: its expression failed. Whose it was it stays, for a deletion cannot be undone. */
+  | {
+      readonly kind: 'unnamed'
+      readonly distinctId: null
+      readonly profile: Profile
+      readonly reasons: readonly Reason[]
+    }
   /** The user must not exist: `when` is not true, or there is no usable distinct_id (then null, with its reason). */
   | { readonly kind: 'absent'; readonly distinctId: string | null; readonly reasons: readonly Reason[] }
 
@@ -84,7 +91,8 @@ function isUnique(table: Table, columns: readonly string[]): boolean {
   return table.unique.some((set) => set.every((column) => columns.includes(column)))
 }
 
-type ReadId = (row: TextRow, reasons: Reason[]) => string | null
+/** undefined: it cannot be told. */
+type ReadId = (row: TextRow, reasons: Reason[]) => string | null | undefined
 
 function compileId(distinctId: DistinctId, table: Table, problems: MappingProblem[]): ReadId | null {
   const path = 'user.distinct_id'
@@ -100,10 +108,10 @@ function compileId(distinctId: DistinctId, table: Table, problems: MappingProble
   return id && ((row) => distinctIdFrom(row[id.index] ?? ''))
 }
 
-function idOf(result: Evaluated, reasons: Reason[]): string | null {
+function idOf(result: Evaluated, reasons: Reason[]): string | null | undefined {
   if (result.kind === 'failed') {
     leaveOut(reasons, 'distinct_id', { code: 'value_failed', message: `its value failed on this row (${result.code})` })
-    return null
+    return undefined
   }
   const { value } = result
   return typeof value === 'string' || typeof value === 'number' ? distinctIdFrom(String(value)) : null
@@ -128,7 +136,11 @@ class RowMapper {
   map(row: TextRow): MappedRow {
     const reasons: Reason[] = []
     const distinctId = this.#readId(row, reasons)
-    if (!counts(this.#part, row, reasons)) return { kind: 'absent', distinctId, reasons }
+    if (!counts(this.#part, row, reasons)) return { kind: 'absent', distinctId: distinctId ?? null, reasons }
+    if (distinctId === undefined) {
+      leaveOut(reasons, 'distinct_id', NO_ID)
+      return { kind: 'unnamed', distinctId: null, profile: profileOf(this.#part, row, reasons), reasons }
+    }
     if (distinctId === null) {
       leaveOut(reasons, 'distinct_id', UNUSABLE_ID)
       return { kind: 'absent', distinctId, reasons }
@@ -146,6 +158,7 @@ function mapChild(part: TablePart, user: readonly number[], row: TextRow): Mappe
   return { kind: 'child', userKey, profile: profileOf(part, row, reasons), reasons }
 }
 
+const NO_ID = { code: 'invalid_distinct_id', message: 'the distinct_id cannot be told: its expression fails' }
 const UNUSABLE_ID = {
   code: 'invalid_distinct_id',
   message: `the distinct_id is empty, longer than ${MAX_DISTINCT_ID} characters, or no text that can stand in a URL`,

@@ -41,10 +41,14 @@ export function pagedWrite(
   }
 }
 
-/** A tombstone remembers whose row it was, so that it is kept as long as that user's outcome is open. */
+/**
+ * A row whose content names nobody is whose it was. A tombstone remembers that, so that it is kept as long as that user's
+ * outcome is open; a row whose distinct_id failed goes on speaking for the user it spoke for, if there is one.
+ */
 function keepOwner(content: RowContent, stored: StoredRow | undefined): RowContent {
-  if (content.part !== null || content.distinctId !== null || content.userKey !== null) return content
-  return { ...content, distinctId: stored?.distinctId ?? null, userKey: stored?.userKey ?? null }
+  if (content.distinctId !== null || content.userKey !== null) return content
+  const owner = { distinctId: stored?.distinctId ?? null, userKey: stored?.userKey ?? null }
+  return content.part === null || stored?.live ? { ...content, ...owner } : { ...content, ...owner, part: null }
 }
 
 /**

@@ -95,6 +95,14 @@ describe('value', () => {
     const none = { distinctId: { kind: 'value', expression: 'email' } } as const
     expect(mapped({}, {}, none)).toMatchObject({ kind: 'absent', reasons: [{ code: 'invalid_distinct_id' }] })
     expect(mappedColumns(specOf({}, none))).toEqual(['email'])
+    const failing = { distinctId: { kind: 'value', expression: 'string(10 / zero)' } } as const
+    expect(mapped({ name: [sourceOf('name')] }, {}, failing)).toMatchObject({
+      kind: 'unnamed',
+      distinctId: null,
+      profile: { properties: { name: 'Ada' } },
+      reasons: [{ code: 'value_failed' }, { code: 'invalid_distinct_id' }],
+    })
+    expect(mapped({}, {}, { ...failing, when: 'name == "Bob"' })).toMatchObject({ kind: 'absent', distinctId: null })
   })
 })
 

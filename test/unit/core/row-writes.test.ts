@@ -72,6 +72,16 @@ describe('versions', () => {
     ).toBeNull()
   })
 
+  test('a row whose distinct_id failed stays whose it was, with its new content, and is nobody’s where it was nobody’s', () => {
+    const unnamed = { ...contentOf('new'), distinctId: null }
+    expect(streamedWrite(streamed(unnamed), STORED, 1).content).toEqual({ ...unnamed, distinctId: 'u' })
+    const gone = { ...STORED, live: false }
+    for (const stored of [undefined, gone]) {
+      const { content } = streamedWrite(streamed(unnamed), stored, 1)
+      expect(content).toEqual({ ...unnamed, part: null, distinctId: stored?.distinctId ?? null })
+    }
+  })
+
   test('a tombstone remembers whose row it was', () => {
     expect(streamedWrite(streamed(ABSENT), STORED, 1).content).toEqual({ ...ABSENT, distinctId: 'u' })
     expect(streamedWrite(streamed(ABSENT), undefined, 1).content).toEqual(ABSENT)
