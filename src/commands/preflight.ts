@@ -11,6 +11,7 @@ import { checkSuprsend } from '../suprsend/check.ts'
 import { createClient } from '../suprsend/client.ts'
 import { compileTables, wantedTables } from './compiled-tables.ts'
 import { userAgent } from './package-info.ts'
+import { withoutRecoverable } from './recoverable.ts'
 
 export async function checkDatabases(config: Config): Promise<readonly Finding[]> {
   const { source, state, mapping } = config
@@ -29,7 +30,8 @@ export async function checkDatabases(config: Config): Promise<readonly Finding[]
   const found = await checkSource(connectionConfig(source.url.reveal()), wanted)
   const unreachable = found.some(({ code }) => code === 'server_unreachable')
   if (unreachable && state.url.reveal() === source.url.reveal()) return found
-  return [...found, ...(await checkState(connectionConfig(state.url.reveal()), { schema: state.schema }))]
+  const findings = [...found, ...(await checkState(connectionConfig(state.url.reveal()), { schema: state.schema }))]
+  return await withoutRecoverable(config, findings)
 }
 
 export async function checkApi(config: Config, signal: AbortSignal): Promise<readonly Finding[]> {

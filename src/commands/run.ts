@@ -1,6 +1,7 @@
 // `suprsync run`: the service. Checks first, waits for an unreachable database, refuses to start on what only a person can
 // mend, and then captures and delivers until it is told to stop (P10).
 import { Command } from 'commander'
+import type { Config } from '../config/config.ts'
 import { type FailPoints, NO_FAIL_POINTS, scriptedFailPoints } from '../core/fail-points.ts'
 import type { Finding } from '../core/finding.ts'
 import type { LogLevel } from '../core/logger.ts'
@@ -24,6 +25,7 @@ const EXAMPLES = `
 Examples:
   $ suprsync run
   $ suprsync run --config /etc/suprsync/users.yaml --log-level debug
+  $ suprsync run --recover
 
 Endpoints, on http.listen (127.0.0.1:9464 by default): /livez /readyz /metrics
 SIGHUP reads the configuration again; one that cannot be used changes nothing, and its problems are in the log.
@@ -35,21 +37,30 @@ export function runCommand(): Command {
     .description('follow the users table and keep SuprSend equal to it')
     .addOption(configOption())
     .addOption(logLevelOption())
+    .option('--recover', 'read everything again where changes may have been missed, whatever `recovery` says')
     .addHelpText('after', EXAMPLES)
-    .action(async ({ config: path, logLevel }: { config: string; logLevel?: LogLevel }) => {
-      await run(path, logLevel)
-    })
+    .action(run)
 }
 
-async function run(path: string, logLevel: LogLevel | undefined): Promise<void> {
-  const first = await readConfig(path)
+interface RunOptions {
+  readonly config: string
+  readonly logLevel?: LogLevel
+  readonly recover?: true
+}
+
+async function run({ config: path, logLevel, recover }: RunOptions): Promise<void> {
+  const read = async (): Promise<Config> => {
+    const config = await readConfig(path)
+    return recover ? { ...config, recovery: 'auto' } : config
+  }
+  const first = await read()
   const failPoints = failPointsOf(process.env.SUPRSYNC_FAIL_POINT)
   const statusLine = process.stderr.isTTY ? new StatusLine(process.stderr) : null
   const log = createLogger({ to: 'stdout', level: logLevel ?? first.log.level, ...(statusLine && { statusLine }) })
   let service: RunningService | null = null
   const stillOpen = () => (service ? [`${service.inHand} users in hand`] : [])
   using signals = installSignals({ shutdownTimeoutMs: first.shutdownTimeoutMs, log, stillOpen })
-  using reload = new Reload({ config: first, read: () => readConfig(path), check: checkDatabases, log })
+  using reload = new Reload({ config: first, read, check: checkDatabases, log })
   const metrics = createMetrics({ log })
   let beforeStart: CaptureStatus = { kind: 'starting' }
   const readiness = () => readinessOf(service?.status ?? { capture: beforeStart, host: 'open' })

@@ -2,6 +2,7 @@
 // same thing. Disposing closes in the reverse order.
 import { randomUUID } from 'node:crypto'
 import type { Config } from '../config/config.ts'
+import { errorCode } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { HostState } from '../core/host-state.ts'
 import type { Logger } from '../core/logger.ts'
@@ -60,6 +61,7 @@ export class RunningService implements AsyncDisposable {
     const { state, source } = this
     const tidy = new Tidy(state, source.pool)
     let migrated = false
+    let endedBy: string | null = null
     this.#service = new Service(
       {
         async acquire() {
@@ -74,7 +76,10 @@ export class RunningService implements AsyncDisposable {
           runCaptureSession(
             {
               ports: {
-                prepare: () => source.prepare(),
+                prepare: async () => {
+                  await source.prepare(endedBy)
+                  endedBy = null
+                },
                 openSource: () => source.openSource(),
                 takeOver: () => takeOver(state),
                 owed: (store, compiled) => source.owed(store, compiled),
@@ -86,7 +91,10 @@ export class RunningService implements AsyncDisposable {
               ...hooks,
             },
             signal,
-          ),
+          ).catch((error: unknown) => {
+            endedBy = errorCode(error) ?? null
+            throw error
+          }),
         createDelivery: (ownership) => {
           const deliverLog = log.child({ component: 'deliver' })
           const { maxInFlight, maxRequestsPerSecond: ratePerSecond } = config.suprsend

@@ -28,7 +28,7 @@ export function statusCommand(): Command {
     .action(async ({ config: path, json }: { readonly config: string; readonly json?: true }) => {
       const config = await readConfig(path)
       const report = await gatherStatus(config)
-      const problems = problemsOf(report, config.source.slot)
+      const problems = problemsOf(report, { slot: config.source.slot, recovery: config.recovery })
       if (json) printJson(statusJson(report, problems, config))
       else printLine(formatStatus(report, problems, { config, terminal: process.stdout.isTTY === true }))
       if (report.source.kind === 'unreadable' || report.state.kind === 'unreadable') process.exitCode = EXIT.failed

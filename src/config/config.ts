@@ -1,6 +1,7 @@
 // The configuration as the rest of the program sees it: parsed once, fully resolved, frozen. load.ts makes it.
 import type { LogLevel } from '../core/logger.ts'
 import type { MappingSpec } from '../core/mapping-spec.ts'
+import type { Recovery } from '../core/start-decision.ts'
 import type { Secret } from './secret.ts'
 
 export interface Config {
@@ -14,6 +15,8 @@ export interface Config {
   readonly mapping: MappingSpec
   /** By fingerprint: the texts that stand behind the references in the mapping's constants. */
   readonly mappingSecrets: ReadonlyMap<string, Secret>
+  /** What is done about changes that may have been missed. */
+  readonly recovery: Recovery
   readonly shutdownTimeoutMs: number
   readonly log: { readonly level: LogLevel }
 }

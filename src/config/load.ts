@@ -90,6 +90,7 @@ function resolve(
     http: file.http.listen.address,
     mapping: { distinctId: user.distinct_id, when: user.when ?? null, onDelete: user.on_delete, ...sections },
     mappingSecrets,
+    recovery: file.recovery,
     shutdownTimeoutMs: file.shutdown_timeout,
     log: { level: file.log.level },
   }

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { LOG_LEVELS } from '../core/logger.ts'
 import { propertyNameProblem } from '../core/mapping-object.ts'
 import type { DistinctId } from '../core/mapping-spec.ts'
+import { RECOVERIES } from '../core/start-decision.ts'
 import { isPostgresUrl, parseBaseUrl, parseListen } from './address.ts'
 import { FIRST_CONTACTS, type HttpConfig } from './config.ts'
 import { OR_OFF } from './json-shape.ts'
@@ -24,7 +25,7 @@ import { expression, oneOrMore } from './source-schema.ts'
 import { parseTableName } from './table-name.ts'
 
 /** Keys that are to come and this version does not know yet: said so, instead of "unknown". */
-export const LATER_KEYS: ReadonlySet<string> = new Set(['safety', 'recovery'])
+export const LATER_KEYS: ReadonlySet<string> = new Set(['safety'])
 
 const DEFAULT_LISTEN: HttpConfig = { host: '127.0.0.1', port: 9464 }
 
@@ -166,6 +167,7 @@ export const configSchema = z.strictObject({
   children: z
     .array(z.unknown(), { error: 'expected a list of child tables, each with table, user and profile' })
     .default([]),
+  recovery: choice(RECOVERIES).default('auto'),
   shutdown_timeout: duration.default(20_000),
   log: z.strictObject({ level: choice(LOG_LEVELS).default('info') }).prefault({}),
 })

@@ -25,6 +25,9 @@ export interface BackfillProgress {
   readonly cursor: TextRow | null
   readonly rowsRead: number
   readonly firstSnapshot: string
+  /** The last page is stored. */
+  readonly paged: boolean
+  /** Nothing is left to be done. */
   readonly finished: boolean
 }
 
@@ -47,6 +50,15 @@ export interface StateCommit {
   /** Rows of a table that is followed no more: state no longer knows them. */
   readonly forget: { readonly source: string; readonly keys: readonly string[] } | null
   readonly backfill: BackfillProgress | null
+  /** What was read of the table itself shows nothing that was written beyond it; null: nothing was. */
+  readonly pagesLsn: Lsn | null
+}
+
+/** From where a sweep takes rows: the first page of its run, and the last key that was looked at. */
+export interface SweepCursor {
+  readonly first: Snapshot
+  readonly afterKey: string | null
+  readonly limit: number
 }
 
 export interface CaptureState {
@@ -81,6 +93,8 @@ export interface CaptureState {
     source: string,
     from: { readonly xid: bigint; readonly lsn: Lsn; readonly afterKey: string | null; readonly limit: number },
   ): Promise<readonly StoredRow[]>
+  /** Rows of which a run with this first snapshot has seen nothing, and the stream nothing newer, in key order (DESIGN §8). */
+  readUnseen(source: string, from: SweepCursor): Promise<readonly StoredRow[]>
   /** The table's last TRUNCATE in this era. */
   readTruncateXid(source: string): Promise<bigint | null>
   /**

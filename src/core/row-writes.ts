@@ -5,7 +5,7 @@ import { type Lsn, NO_LSN } from './lsn.ts'
 import type { Profile } from './profile.ts'
 import type { LiveChild, LiveRow } from './profile-merge.ts'
 import type { Snapshot } from './snapshot.ts'
-import { type PagedRow, type RowContent, rowId, type StoredRow, type StreamedRow } from './source-row.ts'
+import { ABSENT, type PagedRow, type RowContent, rowId, type StoredRow, type StreamedRow } from './source-row.ts'
 
 export interface UserTouch {
   readonly changeLsn: Lsn
@@ -38,6 +38,25 @@ export function pagedWrite(
     key: row.key,
     content: keepOwner(row.content, stored),
     version: { changeXid: same?.changeXid ?? null, changeLsn: same?.changeLsn ?? null, readSnapshot: page.snapshot },
+  }
+}
+
+/** A tombstone for a row that a whole reading did not show, as of its first page. */
+export function sweptWrite(
+  stored: StoredRow,
+  from: { readonly source: string; readonly first: Snapshot; readonly era: number },
+): RowWrite {
+  const same = stored.era === from.era ? stored : undefined
+  return {
+    source: from.source,
+    key: stored.key,
+    content: keepOwner(ABSENT, stored),
+    // Tidying wants a transaction that is over: any from before the first page will do.
+    version: {
+      changeXid: same?.changeXid ?? from.first.xmin - 1n,
+      changeLsn: same?.changeLsn ?? NO_LSN,
+      readSnapshot: from.first,
+    },
   }
 }
 

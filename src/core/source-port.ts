@@ -15,6 +15,8 @@ export interface ChangeStream extends AsyncDisposable {
 
 export interface Page {
   readonly snapshot: Snapshot
+  /** Everything that the rows show was written before it. */
+  readonly lsn: Lsn
   /** Aligned to `table.wanted`, in key order. */
   readonly rows: readonly TextRow[]
 }

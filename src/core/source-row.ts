@@ -55,8 +55,9 @@ export interface StreamedRow {
   readonly lastCommittedAt: number
   /** The batch held other states of the row before this one: its version counts even when the content is as stored. */
   readonly varied: boolean
-  /** Set when the row had to be read again: the content is as of this snapshot. */
+  /** Set when the row had to be read again: the content is as of this snapshot, and nothing in it was written after the LSN. */
   readonly readSnapshot: Snapshot | null
+  readonly readLsn: Lsn | null
 }
 
 export interface PagedRow {

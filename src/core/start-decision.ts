@@ -1,6 +1,10 @@
 // What to do at start, from what state remembers and what the source shows (DESIGN §5.6, §8). One pure function: go on only
-// where it is certain that the slot holds everything since the checkpoint; never a silent go-on past a gap.
+// where it is certain that the slot holds everything since the checkpoint; past a gap only by reading everything again.
 import type { Lsn } from './lsn.ts'
+
+/** Whether a gap is mended by itself, or waits for a person. */
+export const RECOVERIES = ['auto', 'manual'] as const
+export type Recovery = (typeof RECOVERIES)[number]
 
 export interface KnownCheckpoint {
   readonly systemIdentifier: string
@@ -8,6 +12,8 @@ export interface KnownCheckpoint {
   readonly slot: string
   readonly tableOid: number
   readonly lsn: Lsn
+  /** No page that was stored shows anything committed beyond it. */
+  readonly pagesLsn: Lsn
 }
 
 export interface FoundSlot {
@@ -24,9 +30,17 @@ export interface FoundSlot {
 export interface FoundServer {
   readonly systemIdentifier: string
   readonly timeline: number
+  /** Where the checkpoint's timeline was left for today's; null: it is today's, or no ancestor of it, or not asked. */
+  readonly switchLsn: Lsn | null
+  /** Up to where WAL is written; null: not asked. */
+  readonly walLsn: Lsn | null
   readonly database: string
   /** null: not looked at. */
   readonly tableOid: number | null
+  /** null: not looked at. */
+  readonly published: boolean | null
+  /** The WAL since the checkpoint cannot be read: it tells rows by another key than today's, or not at all. */
+  readonly unreadable: boolean
   readonly slot: FoundSlot | null
 }
 
@@ -37,79 +51,195 @@ export type StartDecision =
   | { readonly kind: 'create_slot' }
   /** First start that was killed after it had created the slot: nothing was captured, all since the slot is there. */
   | { readonly kind: 'adopt_slot'; readonly lsn: Lsn }
+  /** Changes may be missing: begin a new era, read every row again, sweep users whose rows no page shows. */
+  | { readonly kind: 'recover'; readonly code: GapCode; readonly message: string; readonly slot: SlotStep }
   | { readonly kind: 'stop'; readonly code: StopCode; readonly message: string }
 
-export type StopCode =
+/** How the new era comes by its slot. What was committed before it is in the pages, what comes after in the slot. */
+export type SlotStep =
+  | { readonly kind: 'create' }
+  /** The one that is there is of no use. */
+  | { readonly kind: 'replace' }
+  | { readonly kind: 'adopt'; readonly lsn: Lsn }
+
+export type GapCode =
   | 'slot_missing'
   | 'slot_lost'
-  | 'slot_foreign'
+  | 'slot_wrong_plugin'
   | 'slot_ahead'
-  | 'slot_renamed'
   | 'server_replaced'
+  | 'server_behind'
   | 'timeline_changed'
   | 'table_replaced'
+  | 'publication_missing'
+  | 'rows_unnamed'
 
-export const START_OVER =
-  'Changes may have been missed. To start over, drop the slot and the state schema: every row is then read and sent again; users deleted in the gap have to be removed in SuprSend by hand.'
+export type StopCode = GapCode | 'slot_foreign' | 'slot_renamed'
 
-export function decideStart(slot: string, checkpoint: KnownCheckpoint | null, server: FoundServer): StartDecision {
+export const RECOVER_BY_HAND =
+  'Changes may have been missed. `suprsync run --recover` goes on: it reads every row again, and removes users whose rows are gone.'
+
+export interface StartFacts {
+  /** The slot's name, as the configuration has it. */
+  readonly slot: string
+  /** Whether a slot and a publication may be made. */
+  readonly create: boolean
+  readonly recovery: Recovery
+  readonly checkpoint: KnownCheckpoint | null
+  readonly server: FoundServer
+}
+
+export function decideStart(facts: StartFacts): StartDecision {
+  const { slot, checkpoint, server } = facts
   const found = server.slot
-  if (found && (found.plugin !== 'pgoutput' || found.database !== server.database)) {
+  // Slots are the whole cluster's: one of another database is somebody else's, whatever its name.
+  if (found && (found.database !== server.database || found.plugin === null)) {
     return stop(
       'slot_foreign',
-      `The replication slot ${slot} belongs to another plugin or database; choose another name as source.slot.`,
+      `The replication slot ${slot} belongs to ${found.plugin === null ? 'a standby' : `the database ${found.database}`}; choose another name as source.slot.`,
     )
   }
-  if (checkpoint === null) {
-    if (found === null) return { kind: 'create_slot' }
-    if (found.lost || found.confirmedFlushLsn === null) {
-      return stop(
-        'slot_lost',
-        `The replication slot ${slot} has lost WAL; drop it: SELECT pg_drop_replication_slot('${slot}').`,
-      )
-    }
-    if (!found.ours || found.active) {
-      return stop(
-        'slot_foreign',
-        `A replication slot ${slot} is there already, and this state has not made it: another suprsync may stream from it. Choose another name as source.slot; or, if nobody uses it, drop it: SELECT pg_drop_replication_slot('${slot}').`,
-      )
-    }
-    return { kind: 'adopt_slot', lsn: found.confirmedFlushLsn }
-  }
-  if (checkpoint.systemIdentifier !== server.systemIdentifier) {
-    return stop(
-      'server_replaced',
-      `This is another PostgreSQL cluster than the one the state belongs to. ${START_OVER}`,
-    )
-  }
-  if (checkpoint.slot !== slot) {
+  if (checkpoint === null) return decideFirst(slot, found)
+  const gap = gapOf(slot, checkpoint, server)
+  if (gap === null) {
+    if (checkpoint.slot === slot) return { kind: 'go_on' }
     return stop(
       'slot_renamed',
       `The state belongs to the slot ${checkpoint.slot}, the configuration names ${slot}; put the former name into source.slot.`,
     )
   }
-  if (found === null) return stop('slot_missing', `The replication slot ${slot} is gone. ${START_OVER}`)
+  return mend({ ...facts, checkpoint }, found, gap)
+}
+
+function decideFirst(slot: string, found: FoundSlot | null): StartDecision {
+  if (found === null) return { kind: 'create_slot' }
+  const drop = `SELECT pg_drop_replication_slot('${slot}')`
+  if (found.plugin !== 'pgoutput') {
+    return stop(
+      'slot_foreign',
+      `The replication slot ${slot} belongs to the plugin ${found.plugin}; choose another name as source.slot.`,
+    )
+  }
   if (found.lost || found.confirmedFlushLsn === null)
-    return stop('slot_lost', `The server has invalidated the replication slot ${slot}. ${START_OVER}`)
-  if (found.confirmedFlushLsn > checkpoint.lsn) {
+    return stop('slot_lost', `The replication slot ${slot} has lost WAL; drop it: ${drop}.`)
+  if (!found.ours || found.active) {
     return stop(
+      'slot_foreign',
+      `A replication slot ${slot} is there already, and this state has not made it: another suprsync may stream from it. Choose another name as source.slot; or, if nobody uses it, drop it: ${drop}.`,
+    )
+  }
+  return { kind: 'adopt_slot', lsn: found.confirmedFlushLsn }
+}
+
+interface Gap {
+  readonly code: GapCode
+  readonly what: string
+}
+
+/** Why changes since the checkpoint may be missing; null: they are all there. */
+function gapOf(slot: string, checkpoint: KnownCheckpoint, server: FoundServer): Gap | null {
+  const found = server.slot
+  const { systemIdentifier, timeline, lsn } = checkpoint
+  if (systemIdentifier !== server.systemIdentifier) {
+    return gap('server_replaced', 'This is another PostgreSQL cluster than the one the state belongs to.')
+  }
+  if (checkpoint.slot !== slot) return null
+  if (found === null) return gap('slot_missing', `The replication slot ${slot} is gone.`)
+  if (found.plugin !== 'pgoutput')
+    return gap('slot_wrong_plugin', `The replication slot ${slot} was made again, for the plugin ${found.plugin}.`)
+  if (found.lost || found.confirmedFlushLsn === null)
+    return gap('slot_lost', `The server has invalidated the replication slot ${slot}.`)
+  if (found.confirmedFlushLsn > lsn) {
+    return gap(
       'slot_ahead',
-      `The replication slot ${slot} stands ahead of the checkpoint: it was recreated or advanced by somebody else. ${START_OVER}`,
+      `The replication slot ${slot} stands ahead of the checkpoint: it was made again or advanced by somebody else, or the state was restored.`,
     )
   }
-  if (checkpoint.timeline !== server.timeline) {
-    return stop(
+  if (timeline !== server.timeline && !isShared(checkpoint, server.switchLsn)) {
+    return gap(
       'timeline_changed',
-      `The server was promoted or restored since the checkpoint (timeline ${checkpoint.timeline}, now ${server.timeline}). ${START_OVER}`,
+      `The server was promoted or restored (timeline ${timeline}, now ${server.timeline}), and something that was captured may not have come along.`,
     )
   }
+  if (server.walLsn !== null && server.walLsn < lsn) {
+    return gap('server_behind', 'The server is older than the state: it was restored from a backup.')
+  }
+  if (server.published === false) return gap('publication_missing', 'The publication is gone.')
   if (server.tableOid !== null && checkpoint.tableOid !== server.tableOid) {
-    return stop(
-      'table_replaced',
-      `The table was replaced by another one of the same name since the checkpoint. ${START_OVER}`,
+    return gap('table_replaced', 'The table was replaced by another one of the same name since the checkpoint.')
+  }
+  if (server.unreadable) {
+    return gap(
+      'rows_unnamed',
+      "Changes since the checkpoint do not tell today's rows: the primary key or the replica identity was another.",
     )
   }
-  return { kind: 'go_on' }
+  return null
+}
+
+/** Everything we have seen, by stream or page, was written before the timelines parted. */
+function isShared({ lsn, pagesLsn }: KnownCheckpoint, switchLsn: Lsn | null): boolean {
+  return switchLsn !== null && lsn <= switchLsn && pagesLsn <= switchLsn
+}
+
+function mend(
+  { slot, create, recovery, server, checkpoint }: StartFacts & { readonly checkpoint: KnownCheckpoint },
+  found: FoundSlot | null,
+  { code, what }: Gap,
+): StartDecision {
+  if (found?.active && found.confirmedFlushLsn !== null && code !== 'timeline_changed' && code !== 'table_replaced') {
+    return stop(code, `${what} Somebody streams from the slot: stop that first, or choose another name as source.slot.`)
+  }
+  if (code === 'server_replaced' && found !== null && !found.ours) {
+    return stop(
+      'slot_foreign',
+      `${what} A replication slot ${slot} is there already: if nobody uses it, drop it: SELECT pg_drop_replication_slot('${slot}').`,
+    )
+  }
+  const isOfUse =
+    found !== null && found.plugin === 'pgoutput' && !found.lost && server.published !== false && !server.unreadable
+  const step = slotStep(isOfUse ? found : null, found !== null, sharedUpTo(code, checkpoint, server))
+  if (!create && (step.kind !== 'adopt' || server.published === false)) {
+    return stop(
+      code,
+      `${what} source.create is false: make the publication, if it is missing, and then the slot anew, and start again: ${remake(slot, found)}.`,
+    )
+  }
+  if (recovery === 'manual') return stop(code, `${what} ${RECOVER_BY_HAND}`)
+  return { kind: 'recover', code, message: what, slot: step }
+}
+
+/**
+ * WAL from before a publication was made cannot be decoded with it: a slot that reaches back there is of no use.
+ * @param shared what was written up to there has been captured: streamed again it would take users back to it for a moment.
+ */
+function slotStep(usable: FoundSlot | null, isThere: boolean, shared: Lsn | null): SlotStep {
+  const confirmed = usable?.confirmedFlushLsn ?? null
+  if (confirmed === null) return { kind: isThere ? 'replace' : 'create' }
+  return { kind: 'adopt', lsn: shared !== null && shared > confirmed ? shared : confirmed }
+}
+
+/** Up to where the server's history is the one that was followed; null: nothing of it is certain. */
+function sharedUpTo(code: GapCode, { lsn }: KnownCheckpoint, { switchLsn, walLsn }: FoundServer): Lsn | null {
+  switch (code) {
+    case 'table_replaced':
+      return lsn
+    case 'timeline_changed':
+      return switchLsn !== null && switchLsn < lsn ? switchLsn : switchLsn && lsn
+    case 'server_behind':
+      return walLsn
+    default:
+      return null
+  }
+}
+
+function remake(slot: string, found: FoundSlot | null): string {
+  const drop = found === null ? '' : `SELECT pg_drop_replication_slot('${slot}'); `
+  return `${drop}SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`
+}
+
+function gap(code: GapCode, what: string): Gap {
+  return { code, what }
 }
 
 function stop(code: StopCode, message: string): StartDecision {

@@ -3,7 +3,7 @@
 import { ERROR_POLICY } from './error-policy.ts'
 import { isRowFailure, ROW_FAILURES } from './failed-row.ts'
 import { slotLagMs, walBudget } from './slot-lag.ts'
-import { decideStart, type KnownCheckpoint } from './start-decision.ts'
+import { decideStart, type FoundServer, type KnownCheckpoint, type Recovery } from './start-decision.ts'
 import type { SlotReport, SourceReport, StateReport, StatusReport } from './status-report.ts'
 
 export interface Problem {
@@ -20,15 +20,20 @@ const STALLED_MS = 5 * 60_000
 const BEHIND_MS = 5 * 60_000
 const MUCH_WAL_BYTES = 2 ** 30
 
-/** @param slotName as the configuration has it. */
-export function problemsOf(report: StatusReport, slotName: string): readonly Problem[] {
+/** As the configuration has them. */
+export interface Settings {
+  readonly slot: string
+  readonly recovery: Recovery
+}
+
+export function problemsOf(report: StatusReport, settings: Settings): readonly Problem[] {
   const { state, source, suprsend } = report
   const problems: Problem[] = []
   if (source.kind === 'unreadable') problems.push(unreadable(source, 'source'))
   if (state.kind === 'unreadable') problems.push(unreadable(state, 'state'))
   if (state.kind === 'missing') problems.push(NEVER_RAN)
   const known = state.kind === 'read' ? state : null
-  const start = source.kind === 'read' ? startProblems(source, known, slotName) : []
+  const start = source.kind === 'read' ? startProblems(source, known, settings) : []
   problems.push(...start)
   if (source.kind === 'read' && source.slot) problems.push(...walProblems(source.slot))
   if (known) problems.push(...ownerProblems(known))
@@ -51,20 +56,27 @@ const NEVER_RAN: Problem = {
 }
 
 /** What keeps capture from starting, or from going on after its next reconnect. */
-function startProblems(source: SourceReport, state: StateReport | null, slotName: string): readonly Problem[] {
+function startProblems(
+  source: SourceReport,
+  state: StateReport | null,
+  { slot: slotName, recovery }: Settings,
+): readonly Problem[] {
   if (source.standby) {
     const message = 'The source is a standby: nothing is captured from it.'
     return [{ code: 'server_is_standby', level: 'error', message, next: 'let source.url lead to the primary' }]
   }
   const { slot, database } = source
   const checkpoint: KnownCheckpoint | null = state?.checkpoint ?? null
-  const decision = decideStart(slotName, checkpoint, {
-    ...(source.identity ?? {
-      systemIdentifier: checkpoint?.systemIdentifier ?? '',
-      timeline: checkpoint?.timeline ?? 0,
-    }),
+  const known = { systemIdentifier: checkpoint?.systemIdentifier ?? '', timeline: checkpoint?.timeline ?? 0 }
+  const server: FoundServer = {
+    ...(source.identity ?? known),
+    // Where timelines parted only the service asks; what it sees at its start is more than what is looked at here.
+    switchLsn: checkpoint && checkpoint.lsn > checkpoint.pagesLsn ? checkpoint.lsn : (checkpoint?.pagesLsn ?? null),
+    walLsn: null,
     database,
     tableOid: null,
+    published: null,
+    unreadable: false,
     slot: slot && {
       plugin: slot.plugin,
       database: slot.database,
@@ -73,10 +85,18 @@ function startProblems(source: SourceReport, state: StateReport | null, slotName
       ours: true, // whether it may be adopted is asked at start
       active: false,
     },
-  })
-  return decision.kind === 'stop'
-    ? [{ code: decision.code, level: 'error', message: decision.message, next: null }]
-    : []
+  }
+  const decision = decideStart({ slot: slotName, create: true, recovery, checkpoint, server })
+  switch (decision.kind) {
+    case 'stop':
+      return [{ code: decision.code, level: 'error', message: decision.message, next: null }]
+    case 'recover': {
+      const next = '`suprsync run` recovers by itself at its next attempt: it reads every row again'
+      return [{ code: decision.code, level: 'error', message: decision.message, next }]
+    }
+    default:
+      return []
+  }
 }
 
 function walProblems(slot: SlotReport): readonly Problem[] {

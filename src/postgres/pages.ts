@@ -3,13 +3,15 @@
 // snapshots call open transactions visible.
 import type pg from 'pg'
 import { SuprsyncError } from '../core/error.ts'
+import { parseLsn } from '../core/lsn.ts'
 import type { Table, TextRow } from '../core/row.ts'
 import { parseSnapshot } from '../core/snapshot.ts'
 import type { Page, Pages } from '../core/source-port.ts'
 import { quoteIdentifier, quoteTable } from './identifier.ts'
+import { type Queryable, queryRows } from './query.ts'
 
 const RAW = { getTypeParser: () => (text: string) => text }
-const SNAPSHOT_COLUMNS = 2
+const SNAPSHOT_COLUMNS = 3
 
 export class PageReader implements Pages {
   readonly #pool: pg.Pool
@@ -54,7 +56,9 @@ export class PageReader implements Pages {
 
   async #read(tail: string, values: readonly unknown[]): Promise<Page> {
     const columns = this.#table.wanted.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ')
-    const text = `select s.snapshot, s.standby, p.* from (select pg_current_snapshot() as snapshot, pg_is_in_recovery() as standby) s
+    // A commit is in the WAL before a snapshot sees it; a standby has no insert position.
+    const text = `select s.snapshot, s.standby, s.lsn, p.* from (select pg_current_snapshot() as snapshot, pg_is_in_recovery() as standby,
+        case when not pg_is_in_recovery() then pg_current_wal_insert_lsn() end as lsn) s
       left join lateral (select ${columns} from ${quoteTable(this.#table)} t ${tail}) p on true`
     const { rows } = await this.#pool.query<(string | null)[]>({
       text,
@@ -70,7 +74,7 @@ export class PageReader implements Pages {
       )
     }
     const found = rows.map((row) => row.slice(SNAPSHOT_COLUMNS)).filter((row) => row[0] !== null)
-    return { snapshot: parseSnapshot(first[0] ?? ''), rows: found }
+    return { snapshot: parseSnapshot(first[0] ?? ''), lsn: parseLsn(first[2] ?? ''), rows: found }
   }
 }
 
@@ -78,4 +82,10 @@ export class PageReader implements Pages {
 export async function readCurrentXid(pool: pg.Pool): Promise<bigint> {
   const { rows } = await pool.query<{ xid: string }>('select pg_snapshot_xmax(pg_current_snapshot())::text as xid')
   return BigInt(rows[0]?.xid ?? '0')
+}
+
+/** Every transaction that is open now has a lower one, or none yet. */
+export async function readNewXid(client: Queryable): Promise<bigint> {
+  const [row] = await queryRows<{ xid: string }>(client, 'select pg_current_xact_id()::text as xid')
+  return BigInt(row?.xid ?? '0')
 }

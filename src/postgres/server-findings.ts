@@ -79,7 +79,8 @@ export function slotFindings(slot: Slot | null, wanted: SlotQuestion): readonly 
       {
         code: 'slot_foreign',
         level: 'error',
-        message: `The slot ${name} belongs to something else (${foreign}): choose another source.slot.`,
+        message: `The slot ${name} belongs to something else (${foreign.what}): choose another source.slot.`,
+        cause: foreign.cause,
       },
     ]
   }
@@ -90,7 +91,7 @@ export function slotFindings(slot: Slot | null, wanted: SlotQuestion): readonly 
       {
         code: 'slot_lost',
         level: 'error',
-        message: `The slot ${name} was invalidated (${reason ?? 'its WAL was removed'}): changes were lost. docs/operations.md, "A gap", has the steps to start over; dropping the slot is one of them.`,
+        message: `The slot ${name} was invalidated (${reason ?? 'its WAL was removed'}): what was changed since is in no WAL any more.`,
         sql: `SELECT pg_drop_replication_slot('${slot.name}');`,
       },
     ]
@@ -98,11 +99,11 @@ export function slotFindings(slot: Slot | null, wanted: SlotQuestion): readonly 
   return []
 }
 
-function foreignTrait(slot: Slot, database: string): string | null {
-  if (slot.slotType === 'physical') return 'a physical slot'
-  if (slot.plugin !== 'pgoutput') return `output plugin ${slot.plugin}`
-  if (slot.database !== database) return `database ${slot.database}`
-  return slot.temporary ? 'a temporary slot' : null
+function foreignTrait(slot: Slot, database: string): { readonly cause: string; readonly what: string } | null {
+  if (slot.slotType === 'physical') return { cause: 'physical', what: 'a physical slot' }
+  if (slot.database !== database) return { cause: 'database', what: `database ${slot.database}` }
+  if (slot.plugin !== 'pgoutput') return { cause: 'plugin', what: `output plugin ${slot.plugin}` }
+  return slot.temporary ? { cause: 'temporary', what: 'a temporary slot' } : null
 }
 
 /** Room for one more slot and one more sender, as far as we have not got them already. */

@@ -1,7 +1,7 @@
 // Backfill runs as state keeps them, and the mapping under which each table was stored: which runs are owed, and how far they
 // are. Their progress is written by CaptureStore.commit, in the transaction of each page.
 import { type Kysely, sql } from 'kysely'
-import type { TableState } from '../core/remap-decision.ts'
+import type { KnownTable, TableState } from '../core/remap-decision.ts'
 import type { TextRow } from '../core/row.ts'
 import type { Schema, StateDatabase } from './database.ts'
 
@@ -14,6 +14,8 @@ export interface BackfillRun {
   readonly rowsRead: number
   readonly rowsEstimated: number | null
   readonly firstSnapshot: string | null
+  readonly sweep: boolean
+  readonly paged: boolean
 }
 
 /** The unfinished runs of this era, in the order in which they are to be done. */
@@ -27,8 +29,10 @@ export async function readOwedBackfills(db: StateDatabase, era: number): Promise
     rows_read: string
     rows_estimated: string | null
     first_snapshot: string | null
+    sweep: boolean
+    paged: boolean
   }>`
-    select id::text, source, start_xid::text, reason, cursor, rows_read::text, rows_estimated::text, first_snapshot::text from backfill
+    select id::text, source, start_xid::text, reason, cursor, rows_read::text, rows_estimated::text, first_snapshot::text, sweep, paged_at is not null as paged from backfill
     where era = ${era} and finished_at is null order by id`.execute(db)
   return rows.map((row) => ({
     id: row.id,
@@ -39,36 +43,61 @@ export async function readOwedBackfills(db: StateDatabase, era: number): Promise
     rowsRead: Number(row.rows_read),
     rowsEstimated: row.rows_estimated === null ? null : Number(row.rows_estimated),
     firstSnapshot: row.first_snapshot,
+    sweep: row.sweep,
+    paged: row.paged,
   }))
 }
 
-export async function readMappedTables(db: Kysely<Schema>): Promise<readonly TableState[]> {
-  const { rows } = await sql<{ source: string; table_oid: number; mapping_hash: string }>`
-    select source, table_oid::int8::float8 as table_oid, mapping_hash from mapped_table order by source`.execute(db)
-  return rows.map((row) => ({ source: row.source, tableOid: row.table_oid, mappingHash: row.mapping_hash }))
+export async function readMappedTables(db: Kysely<Schema>): Promise<readonly KnownTable[]> {
+  const { rows } = await sql<{
+    source: string
+    table_oid: number
+    mapping_hash: string
+    key_columns: string | null
+    membership: string | null
+    gap: string | null
+  }>`
+    select source, table_oid::int8::float8 as table_oid, mapping_hash, key_columns, membership, gap
+    from mapped_table order by source`.execute(db)
+  return rows.map((row) => ({
+    source: row.source,
+    tableOid: row.table_oid,
+    mappingHash: row.mapping_hash,
+    keyColumns: row.key_columns,
+    membership: row.membership,
+    gap: row.gap,
+  }))
+}
+
+/** How the table is followed from now on. */
+export async function noteTable(db: Kysely<Schema>, table: TableState): Promise<void> {
+  const { source, tableOid, mappingHash, keyColumns, membership } = table
+  await sql`
+    insert into mapped_table (source, table_oid, mapping_hash, key_columns, membership)
+    values (${source}, ${tableOid}, ${mappingHash}, ${keyColumns}, ${membership})
+    on conflict (source) do update set table_oid = excluded.table_oid, mapping_hash = excluded.mapping_hash,
+      key_columns = excluded.key_columns, membership = excluded.membership, gap = null`.execute(db)
 }
 
 export interface OwedTable extends TableState {
   readonly reason: string
   readonly rowsEstimated: number | null
+  readonly sweep: boolean
   /** null: as the checkpoint says, or the run that this one takes the place of. */
   readonly startXid: bigint | null
 }
 
-/** Notes the mapping of these tables and that they must be read under it: children before their users. Within a transaction. */
+/** Notes that these tables must be read: children before their users. Within a transaction. */
 export async function oweBackfills(db: Kysely<Schema>, era: number, tables: readonly OwedTable[]): Promise<void> {
-  for (const { source, tableOid, mappingHash, reason, rowsEstimated, startXid } of tables) {
-    await sql`
-      insert into mapped_table (source, table_oid, mapping_hash) values (${source}, ${tableOid}, ${mappingHash})
-      on conflict (source) do update set table_oid = excluded.table_oid, mapping_hash = excluded.mapping_hash`.execute(
-      db,
-    )
+  for (const { reason, rowsEstimated, sweep, startXid, ...table } of tables) {
+    const { source } = table
     await sql`
       with former as (
-        delete from backfill where source = ${source} and finished_at is null returning start_xid)
-      insert into backfill (era, source, reason, rows_estimated, start_xid)
+        delete from backfill where source = ${source} and finished_at is null returning start_xid, era, sweep)
+      insert into backfill (era, source, reason, rows_estimated, sweep, start_xid)
       values (${era}, ${source}, ${reason}, ${rowsEstimated},
-        greatest(${startXid === null ? null : startXid.toString()}::xid8, (select max(start_xid::text::numeric)::text::xid8 from former)))`.execute(
+        ${sweep} or exists (select from former where former.sweep),
+        greatest(${startXid === null ? null : startXid.toString()}::xid8, (select max(start_xid::text::numeric)::text::xid8 from former where former.era = ${era})))`.execute(
       db,
     )
   }

@@ -2,15 +2,23 @@
 // transaction that begins with the fence, the UPDATE of `checkpoint` for our own epoch: after a take-over by another
 // process nothing of ours is committed (DESIGN §5.5). Batched: one statement for any number of rows.
 import { type Kysely, type RawBuilder, sql } from 'kysely'
-import type { BackfillProgress, CaptureState, ProfileWrite, RowWrite, StateCommit } from '../core/capture-port.ts'
+import type {
+  BackfillProgress,
+  CaptureState,
+  ProfileWrite,
+  RowWrite,
+  StateCommit,
+  SweepCursor,
+} from '../core/capture-port.ts'
 import { SuprsyncError } from '../core/error.ts'
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts'
 import { documentOf, type Profile, type Reason } from '../core/profile.ts'
 import type { LiveChild, LiveRow } from '../core/profile-merge.ts'
+import type { TableState } from '../core/remap-decision.ts'
 import { parseSnapshot, type Snapshot } from '../core/snapshot.ts'
 import type { StoredRow } from '../core/source-row.ts'
 import { jsonArray, textArray } from './array-literal.ts'
-import { type OwedTable, oweBackfills } from './backfill-store.ts'
+import { noteTable, type OwedTable, oweBackfills } from './backfill-store.ts'
 import type { Schema, StateDatabase } from './database.ts'
 
 interface StoredRecord {
@@ -152,6 +160,19 @@ export class CaptureStore implements CaptureState {
     return rows.map((row) => storedRow(row, snapshots))
   }
 
+  async readUnseen(source: string, { first, afterKey, limit }: SweepCursor): Promise<readonly StoredRow[]> {
+    const { rows } = await sql<StoredRecord>`
+      select key, distinct_id, user_key, part is not null as live, part_hash, era, duplicate, change_xid::text, change_lsn::text, read_snapshot::text
+      from source_row
+      where source = ${source} and (${afterKey}::text is null or key > ${afterKey}::text)
+        and (part is not null or reasons is not null)
+        and (era <> ${this.era} or ((change_xid is null or pg_visible_in_snapshot(change_xid, ${first.text}::pg_snapshot))
+          and (read_snapshot is null or pg_snapshot_xmax(read_snapshot) < ${first.xmax.toString()}::xid8)))
+      order by key limit ${limit}`.execute(this.#db)
+    const snapshots = new Map<string, Snapshot>()
+    return rows.map((row) => storedRow(row, snapshots))
+  }
+
   async readTruncateXid(source: string): Promise<bigint | null> {
     const { rows } = await sql<{ truncate_xid: string }>`
       select truncate_xid::text from source_table where source = ${source} and era = ${this.era}`.execute(this.#db)
@@ -160,7 +181,7 @@ export class CaptureStore implements CaptureState {
 
   async commit(source: string, write: StateCommit, beforeCommit: () => void): Promise<void> {
     await this.#db.transaction().execute(async (transaction) => {
-      await this.#fence(transaction, write.lsn)
+      await this.#fence(transaction, write.lsn, write.pagesLsn)
       const rows = writeRows(transaction, this.era, write.rows)
       rows.catch(() => undefined) // heard below
       const profiles = profilesStatement(write.profiles, write.lane) // made while PostgreSQL writes the rows
@@ -175,12 +196,12 @@ export class CaptureStore implements CaptureState {
     })
   }
 
-  /** Notes the mapping of tables that have to be read under it, in this order. */
-  async owe(tables: readonly OwedTable[]): Promise<void> {
-    if (tables.length === 0) return
+  /** Notes the tables that have to be read, in this order, and how all tables are followed now. */
+  async owe(tables: readonly OwedTable[], now: readonly TableState[]): Promise<void> {
     await this.#db.transaction().execute(async (transaction) => {
       await this.#fence(transaction, null)
       await oweBackfills(transaction, this.era, tables)
+      for (const table of now) await noteTable(transaction, table)
     })
   }
 
@@ -197,10 +218,11 @@ export class CaptureStore implements CaptureState {
     await this.#fence(this.#db, lsn)
   }
 
-  async #fence(db: Kysely<Schema>, lsn: Lsn | null): Promise<void> {
+  async #fence(db: Kysely<Schema>, lsn: Lsn | null, pagesLsn: Lsn | null = null): Promise<void> {
     const position = lsn === null ? null : formatLsn(lsn)
+    const pages = pagesLsn === null ? null : formatLsn(pagesLsn)
     const { numAffectedRows } = await sql`
-      update checkpoint set lsn = greatest(lsn, ${position}::pg_lsn),
+      update checkpoint set lsn = greatest(lsn, ${position}::pg_lsn), pages_lsn = greatest(pages_lsn, ${pages}::pg_lsn),
         advanced_at = case when lsn < ${position}::pg_lsn then now() else advanced_at end
       where epoch = ${this.#epoch}::bigint`.execute(db)
     if (numAffectedRows !== 1n) {
@@ -293,6 +315,7 @@ async function writeBackfill(db: Kysely<Schema>, progress: BackfillProgress): Pr
   await sql`
     update backfill set cursor = ${progress.cursor === null ? null : JSON.stringify(progress.cursor)}::jsonb, rows_read = ${progress.rowsRead},
       first_snapshot = coalesce(first_snapshot, ${progress.firstSnapshot}::pg_snapshot),
+      paged_at = case when ${progress.paged} then coalesce(paged_at, now()) end,
       finished_at = case when ${progress.finished} then now() end
     where id = ${progress.id}::bigint`.execute(db)
 }

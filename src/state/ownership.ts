@@ -1,5 +1,5 @@
-// Who may write. Owns the checkpoint row: its first creation, the take-over that bumps the epoch, and what `status` reads
-// of it.
+// Who may write. Owns the checkpoint row: its first creation, the eras that follow a gap, the take-over that bumps the epoch,
+// and what `status` reads of it.
 import { type Kysely, sql } from 'kysely'
 import { SuprsyncError } from '../core/error.ts'
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts'
@@ -8,8 +8,7 @@ import type { ReportedCheckpoint } from '../core/status-report.ts'
 import { CaptureStore } from './capture-store.ts'
 import type { Schema, StateDatabase } from './database.ts'
 
-export interface NewCheckpoint extends KnownCheckpoint {
-  readonly era: number
+export interface NewCheckpoint extends Omit<KnownCheckpoint, 'pagesLsn'> {
   /** Pages count only once their snapshot's xmin is beyond it. */
   readonly startXid: bigint
 }
@@ -22,10 +21,11 @@ export async function readCheckpoint(db: Kysely<Schema>): Promise<ReportedCheckp
     slot: string
     table_oid: number
     lsn: string
+    pages_lsn: string
     epoch: string
     advanced_ms: number
     since_ms: number
-  }>`select era, system_identifier, timeline, slot, table_oid::int8::float8 as table_oid, lsn::text, epoch::text,
+  }>`select era, system_identifier, timeline, slot, table_oid::int8::float8 as table_oid, lsn::text, pages_lsn::text, epoch::text,
       extract(epoch from advanced_at)::float8 * 1000 as advanced_ms,
       extract(epoch from clock_timestamp() - advanced_at)::float8 * 1000 as since_ms
     from checkpoint`.execute(db)
@@ -38,18 +38,42 @@ export async function readCheckpoint(db: Kysely<Schema>): Promise<ReportedCheckp
     slot: row.slot,
     tableOid: row.table_oid,
     lsn: parseLsn(row.lsn),
+    pagesLsn: parseLsn(row.pages_lsn),
     epoch: row.epoch,
     advancedAt: row.advanced_ms,
     sinceAdvancedMs: Math.max(0, row.since_ms),
   }
 }
 
-/** The first checkpoint of an era. What has to be read for it follows from the mapping (CaptureStore.owe). */
+/** The first checkpoint of all. What has to be read for it follows from the mapping (CaptureStore.owe). */
 export async function createCheckpoint(db: StateDatabase, checkpoint: NewCheckpoint): Promise<void> {
   await sql`
       insert into checkpoint (era, system_identifier, timeline, slot, table_oid, lsn, start_xid)
-      values (${checkpoint.era}, ${checkpoint.systemIdentifier}, ${checkpoint.timeline}, ${checkpoint.slot}, ${checkpoint.tableOid},
+      values (1, ${checkpoint.systemIdentifier}, ${checkpoint.timeline}, ${checkpoint.slot}, ${checkpoint.tableOid},
         ${formatLsn(checkpoint.lsn)}::pg_lsn, ${checkpoint.startXid.toString()}::xid8)`.execute(db)
+}
+
+/**
+ * Begins the era that follows a gap: versions of the former one count no more, and every followed table is to be read again
+ * and swept. Whoever captured in the former era writes nothing from now on. Users are held back by no position of it.
+ */
+export async function beginEra(db: StateDatabase, next: NewCheckpoint, gap: string): Promise<void> {
+  await db.transaction().execute(async (transaction) => {
+    await sql`
+      update checkpoint set era = era + 1, epoch = epoch + 1, system_identifier = ${next.systemIdentifier}, timeline = ${next.timeline},
+        slot = ${next.slot}, table_oid = ${next.tableOid}, lsn = ${formatLsn(next.lsn)}::pg_lsn, pages_lsn = '0/0',
+        start_xid = ${next.startXid.toString()}::xid8, advanced_at = now()`.execute(transaction)
+    await sql`update mapped_table set gap = ${gap}`.execute(transaction)
+    await sql`delete from source_table`.execute(transaction)
+    await sql`update profile set change_lsn = '0/0' where change_lsn >= ${formatLsn(next.lsn)}::pg_lsn`.execute(
+      transaction,
+    )
+  })
+}
+
+/** A standby was promoted, and everything we have seen came along. */
+export async function noteTimeline(db: StateDatabase, timeline: number): Promise<void> {
+  await sql`update checkpoint set timeline = ${timeline} where timeline <> ${timeline}`.execute(db)
 }
 
 /** Noted before the slot is made, so that a start that is killed right after it knows the slot for its own. */

@@ -1,11 +1,14 @@
 // Reads the whole table in keyset pages while the stream runs. Each page is stored with the run's cursor in one
-// transaction, so a killed run goes on at its last page; a page's row never overwrites a newer streamed one (DESIGN §6).
+// transaction, so a killed run goes on at its last page; a page's row never overwrites a newer streamed one (DESIGN §6). Where
+// changes were missed, rows that no page showed are swept at the end (§8).
 import { sleep } from '../core/abort.ts'
+import type { BackfillProgress } from '../core/capture-port.ts'
 import { rowSize } from '../core/change-batch.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
 import { FIRST_PAGE_ROWS, nextPageRows } from '../core/page-size.ts'
 import { rowKey, type TextRow } from '../core/row.ts'
+import { parseSnapshot, type Snapshot } from '../core/snapshot.ts'
 import type { Page, SourceTable } from '../core/source-port.ts'
 import type { RowMapper } from './row-mapper.ts'
 import type { StateWriter } from './state-writer.ts'
@@ -39,6 +42,12 @@ export interface BackfillStart {
   readonly cursor: TextRow | null
   readonly rowsRead: number
   readonly rowsEstimated: number | null
+  /** Of its first page, as pg_snapshot prints it; null: it has not begun. */
+  readonly firstSnapshot: string | null
+  /** Rows that no page shows are gone. */
+  readonly sweep: boolean
+  /** The last page is stored already. */
+  readonly paged: boolean
 }
 
 const VISIBILITY_POLL_MS = 200
@@ -49,27 +58,62 @@ export async function runBackfill(
   start: BackfillStart,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { source, mapper, writer, failPoints, onProgress } = options
+  const read = start.paged ? start : await readPages(options, start, signal)
+  if (read === null) return false
+  if (start.sweep) await sweep(options, { ...start, ...read }, signal)
+  return true
+}
+
+type Read = Pick<BackfillStart, 'cursor' | 'rowsRead' | 'firstSnapshot'>
+
+/** Null: it was told to stop. */
+async function readPages(
+  { source, mapper, writer, failPoints, onProgress, ...options }: BackfillOptions,
+  start: BackfillStart,
+  signal: AbortSignal,
+): Promise<Read | null> {
   const { name, table, pages } = source
-  let { cursor, rowsRead } = start
+  let { cursor, rowsRead, firstSnapshot } = start
   const startXid = start.startXid ?? options.startXid
   let limit = FIRST_PAGE_ROWS
   while (!signal.aborted) {
     const asked = limit
     const page = await readVisiblePage({ startXid, log: options.log }, () => pages.page(cursor, asked), signal)
-    if (!page) return false
+    if (!page) return null
     const rows = page.rows.map((row) => ({ key: rowKey(table, row), content: mapper.content(name, row) }))
     cursor = page.rows.at(-1)?.slice(0, table.key.length) ?? cursor
     rowsRead += rows.length
+    firstSnapshot ??= page.snapshot.text
     limit = nextPageRows(asked, { rows: rows.length, sizeBytes: page.rows.reduce((sum, row) => sum + rowSize(row), 0) })
-    const finished = rows.length < asked
-    const backfill = { id: start.id, cursor, rowsRead, firstSnapshot: page.snapshot.text, finished }
-    await writer.storePage(name, rows, { snapshot: page.snapshot, backfill })
+    const paged = rows.length < asked
+    const finished = paged && !start.sweep
+    const backfill = { id: start.id, cursor, rowsRead, firstSnapshot, paged, finished }
+    await writer.storePage(name, rows, { snapshot: page.snapshot, lsn: page.lsn, backfill })
     failPoints.hit('in_backfill')
     onProgress({ source: name, rowsRead, rowsInPage: rows.length, rowsEstimated: start.rowsEstimated, finished })
-    if (finished) return true
+    if (paged) return { cursor, rowsRead, firstSnapshot }
   }
-  return false
+  return null
+}
+
+async function sweep(
+  { source, writer, log, failPoints, onProgress }: BackfillOptions,
+  { id, cursor, rowsRead, rowsEstimated, firstSnapshot }: BackfillStart,
+  signal: AbortSignal,
+): Promise<void> {
+  const first: Snapshot = parseSnapshot(firstSnapshot ?? '')
+  const progress: BackfillProgress = {
+    id,
+    cursor,
+    rowsRead,
+    firstSnapshot: first.text,
+    paged: true,
+    finished: false,
+  }
+  failPoints.hit('in_sweep')
+  const rows = await writer.sweep(source.name, { ...progress, first }, signal)
+  log.info({ table: source.name, rows }, 'took back what rows gave that are gone from the table')
+  onProgress({ source: source.name, rowsRead, rowsInPage: 0, rowsEstimated, finished: true })
 }
 
 async function readVisiblePage(

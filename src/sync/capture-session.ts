@@ -19,7 +19,7 @@ export interface Owed {
 }
 
 export interface CapturePorts<State extends CaptureState = CaptureState> {
-  /** Makes sure that publication, slot and checkpoint are there and fit together. */
+  /** Makes sure that publication, slot and checkpoint are there and fit together, or begins anew past a gap. */
   prepare(): Promise<void>
   takeOver(): Promise<{ readonly state: State; readonly startXid: bigint } & CaptureStart>
   openSource(): Promise<{ readonly source: Source } & CompiledSource>

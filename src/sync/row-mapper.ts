@@ -8,8 +8,8 @@ import type { Metrics } from '../core/metrics.ts'
 import { FIRST_PAGE_ROWS, nextPageRows } from '../core/page-size.ts'
 import { documentOf } from '../core/profile.ts'
 import { isComplete, rowKey, type TextRow } from '../core/row.ts'
-import { type Snapshot, sees } from '../core/snapshot.ts'
-import type { SourceTable } from '../core/source-port.ts'
+import { sees } from '../core/snapshot.ts'
+import type { Page, SourceTable } from '../core/source-port.ts'
 import { partHash, type RowContent, rowHash, type StreamedRow } from '../core/source-row.ts'
 
 /** A followed table with its mapping. */
@@ -86,7 +86,7 @@ export class RowMapper {
       const unseen = some.filter((batched) => !sees(page.snapshot, batched.version.xid))
       for (const batched of some) {
         if (sees(page.snapshot, batched.version.xid)) {
-          yield this.#streamed(source, batched, found.get(batched.key) ?? null, page.snapshot)
+          yield this.#streamed(source, batched, found.get(batched.key) ?? null, page)
         }
       }
       limit = nextPageRows(limit, {
@@ -100,8 +100,14 @@ export class RowMapper {
     }
   }
 
-  #streamed(source: MappedTable, batched: BatchedRow, row: TextRow | null, readSnapshot: Snapshot | null): StreamedRow {
-    const reread = row !== null && readSnapshot !== null
+  /** @param page what the row was read again from; null: it came whole. */
+  #streamed(
+    source: MappedTable,
+    batched: BatchedRow,
+    row: TextRow | null,
+    page: Omit<Page, 'rows'> | null,
+  ): StreamedRow {
+    const reread = row !== null && page !== null
     return {
       source: source.name,
       key: batched.key,
@@ -113,7 +119,8 @@ export class RowMapper {
       firstCommittedAt: batched.firstCommittedAt,
       lastCommittedAt: batched.version.committedAt,
       varied: batched.varied,
-      readSnapshot,
+      readSnapshot: page?.snapshot ?? null,
+      readLsn: page?.lsn ?? null,
     }
   }
 }

@@ -6,8 +6,9 @@ import type { BackfillProgress, CaptureState, RowWrite, StateCommit } from '../c
 import type { FailPoints } from '../core/fail-points.ts'
 import { type Lsn, NO_LSN } from '../core/lsn.ts'
 import type { Metrics } from '../core/metrics.ts'
-import { pagedWrite, streamedWrite, TouchedUsers } from '../core/row-writes.ts'
+import { later, pagedWrite, streamedWrite, sweptWrite, TouchedUsers } from '../core/row-writes.ts'
 import type { Snapshot } from '../core/snapshot.ts'
+import type { Page } from '../core/source-port.ts'
 import {
   ABSENT,
   judgePaged,
@@ -58,6 +59,7 @@ const NOTHING: Omit<StateCommit, 'lane'> = {
   truncate: null,
   forget: null,
   backfill: null,
+  pagesLsn: null,
 }
 const SLICE = 2_000
 const BREATHE_EVERY_ROWS = 50
@@ -107,6 +109,7 @@ export class StateWriter {
       const skipped: Record<Exclude<StreamVerdict, 'write'>, number> = { noop: 0, replay: 0, older: 0 }
       const touched = new TouchedUsers()
       const writes: RowWrite[] = []
+      let pagesLsn: Lsn | null = null
       for (const unmapped of rows) {
         const id = rowId(unmapped.source, unmapped.key)
         const content = ahead.contents.get(id)
@@ -122,6 +125,7 @@ export class StateWriter {
           continue
         }
         writes.push(streamedWrite(row, known ?? undefined, state.era))
+        if (row.readLsn !== null) pagesLsn = later(row.readLsn, pagesLsn ?? NO_LSN)
         touched.add(known ?? undefined, content, {
           changeLsn: row.commitLsn,
           firstChangedAt: row.firstCommittedAt,
@@ -132,7 +136,7 @@ export class StateWriter {
       if (skipped.replay > 0) metrics.skippedChanges('replay', skipped.replay)
       if (skipped.older > 0) metrics.skippedChanges('older', skipped.older)
       if (writes.length === 0) return false
-      await this.#commit(writes, ahead.stored, touched, { ...NOTHING, lane: 0, lsn })
+      await this.#commit(writes, ahead.stored, touched, { ...NOTHING, lane: 0, lsn, pagesLsn })
       return true
     })
   }
@@ -164,7 +168,7 @@ export class StateWriter {
   storePage(
     source: string,
     rows: readonly PagedRow[],
-    { snapshot, backfill }: { readonly snapshot: Snapshot; readonly backfill: BackfillProgress },
+    { snapshot, lsn, backfill }: Omit<Page, 'rows'> & { readonly backfill: BackfillProgress },
   ): Promise<void> {
     return this.#inTurn(async () => {
       const { state, metrics } = this.#options
@@ -186,10 +190,42 @@ export class StateWriter {
         touched.add(known, row.content, { changeLsn: NO_LSN, firstChangedAt: now, lastChangedAt: now })
       }
       const seenRows = seen.length === 0 ? null : { source, rows: seen, snapshot }
-      await this.#commit(writes, byId(source, stored), touched, { ...NOTHING, lane: 1, seen: seenRows, backfill })
+      const base = { ...NOTHING, lane: 1, seen: seenRows, backfill, pagesLsn: lsn } as const
+      await this.#commit(writes, byId(source, stored), touched, base)
       if (backfill.finished) this.#owedBackfills -= 1
       metrics.backfillRows(rows.length)
     })
+  }
+
+  /**
+   * Tombstones for rows that no page of the run has shown, in slices between which live edits are stored; then the run is at
+   * its end. Begun again if interrupted: what is swept is not found again.
+   */
+  async sweep(
+    source: string,
+    run: BackfillProgress & { readonly first: Snapshot },
+    signal: AbortSignal,
+  ): Promise<number> {
+    let swept = 0
+    for (let afterKey: string | null = null; ; ) {
+      signal.throwIfAborted()
+      const last = await this.#inTurn(async () => {
+        const { state } = this.#options
+        const rows = await state.readUnseen(source, { first: run.first, afterKey, limit: SLICE })
+        const finished = rows.length < SLICE
+        const touched = new TouchedUsers()
+        const now = Date.now()
+        for (const row of rows) touched.add(row, ABSENT, { changeLsn: NO_LSN, firstChangedAt: now, lastChangedAt: now })
+        const writes = rows.map((row) => sweptWrite(row, { source, first: run.first, era: state.era }))
+        const stored = byId(source, new Map(rows.map((row) => [row.key, row])))
+        await this.#commit(writes, stored, touched, { ...NOTHING, lane: 1, backfill: { ...run, finished } })
+        if (finished) this.#owedBackfills -= 1
+        swept += rows.length
+        return finished ? null : (rows.at(-1)?.key ?? null)
+      })
+      if (last === null) return swept
+      afterKey = last
+    }
   }
 
   /** Tombstones for every row that the TRUNCATE removed, in slices; the checkpoint does not move. */

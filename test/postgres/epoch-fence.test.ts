@@ -75,6 +75,7 @@ const backfill: StateCommit['backfill'] = {
   cursor: ['7'],
   rowsRead: 7,
   firstSnapshot: '10:10:',
+  paged: true,
   finished: true,
 }
 
@@ -96,6 +97,7 @@ function write(key: string, lsn: string): StateCommit {
     truncate: null,
     forget: null,
     backfill: null,
+    pagesLsn: null,
   }
 }
 

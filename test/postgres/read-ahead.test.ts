@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import type { CaptureState } from '../../src/core/capture-port.ts'
 import { NO_FAIL_POINTS } from '../../src/core/fail-points.ts'
-import type { Lsn } from '../../src/core/lsn.ts'
+import { type Lsn, NO_LSN } from '../../src/core/lsn.ts'
 import { NO_METRICS } from '../../src/core/metrics.ts'
 import { documentOf } from '../../src/core/profile.ts'
 import { parseSnapshot } from '../../src/core/snapshot.ts'
@@ -34,6 +34,7 @@ function change(email: string, version: number): StreamedRow {
     lastCommittedAt: 0,
     varied: false,
     readSnapshot: null,
+    readLsn: null,
   }
 }
 
@@ -57,6 +58,7 @@ async function withGate(
     readRows: (...args) => state.readRows(...args),
     readChangedRows: (...args) => state.readChangedRows(...args),
     readLiveRows: (...args) => state.readLiveRows(...args),
+    readUnseen: (...args) => state.readUnseen(...args),
     readTruncated: (...args) => state.readTruncated(...args),
     readUserIds: (...args) => state.readUserIds(...args),
     readLiveChildren: (...args) => state.readLiveChildren(...args),
@@ -107,8 +109,12 @@ test('a page that comes between reading ahead and storing is seen', () =>
   withGate(async (writer, _gate, desired) => {
     const ahead = await writer.readAhead([change('old@x.io', 1)])
     const page = parseSnapshot('2000:2000:')
-    const backfill = { id: '1', cursor: null, rowsRead: 1, firstSnapshot: page.text, finished: false }
-    await writer.storePage(SOURCE, [{ key: '1', content: content('new@x.io') }], { snapshot: page, backfill })
+    const backfill = { id: '1', cursor: null, rowsRead: 1, firstSnapshot: page.text, paged: false, finished: false }
+    await writer.storePage(SOURCE, [{ key: '1', content: content('new@x.io') }], {
+      snapshot: page,
+      lsn: NO_LSN,
+      backfill,
+    })
     // The page saw the change's transaction and what came after it.
     expect(await writer.storeStreamed(ahead, null)).toBe(false)
     expect(await desired()).toEqual({ 1: { $email: ['new@x.io'] } })

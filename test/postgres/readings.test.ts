@@ -104,6 +104,7 @@ test('the checkpoint has moved when its position has, not when something else wa
       truncate: null,
       forget: null,
       backfill: null,
+      pagesLsn: null,
     }
     await state.commit('t', { ...nothing, lsn: null }, () => undefined)
     await state.advance(lsn)

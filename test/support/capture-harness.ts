@@ -107,15 +107,21 @@ export class CaptureHarness implements AsyncDisposable {
     await migrate(harness.state, 'suprsync')
     const [row] = await database.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid')
     await createCheckpoint(harness.state, {
-      ...{ era: 1, systemIdentifier: '1', timeline: 1, slot: database.slot, tableOid: harness.table.oid, lsn },
+      ...{ systemIdentifier: '1', timeline: 1, slot: database.slot, tableOid: harness.table.oid, lsn },
       startXid: BigInt(row?.xid ?? '0'),
     })
     await oweBackfills(
       harness.state,
       1,
       [...tables.slice(1), harness.table].map((table) => ({
-        ...{ source: `${table.schema}.${table.name}`, tableOid: table.oid, mappingHash: 'm' },
-        ...{ reason: 'first_start', rowsEstimated: null, startXid: null },
+        ...{
+          source: `${table.schema}.${table.name}`,
+          tableOid: table.oid,
+          mappingHash: 'm',
+          keyColumns: '[]',
+          membership: '',
+        },
+        ...{ reason: 'first_start', sweep: false, rowsEstimated: null, startXid: null },
       })),
     )
     return harness

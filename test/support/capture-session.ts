@@ -69,8 +69,15 @@ export class CaptureSession implements AsyncDisposable {
     if (!source) throw new Error('no such table')
     const { name, table } = source
     const rows = page.rows.map((row) => ({ key: rowKey(table, row), content: mapper.content(name, row) }))
-    const backfill = { id: '1', cursor: null, rowsRead: rows.length, firstSnapshot: page.snapshot.text, finished }
-    await writer.storePage(name, rows, { snapshot: page.snapshot, backfill })
+    const backfill = {
+      id: '1',
+      cursor: null,
+      rowsRead: rows.length,
+      firstSnapshot: page.snapshot.text,
+      paged: finished,
+      finished,
+    }
+    await writer.storePage(name, rows, { snapshot: page.snapshot, lsn: page.lsn, backfill })
   }
 
   /** Runs the statements while the stream is held, and lets them go as one batch. */

@@ -31,7 +31,6 @@ export async function makeState(database: TestDatabase): Promise<StateDatabase> 
 export async function makeStateAtCheckpoint(database: TestDatabase): Promise<StateDatabase> {
   const db = await makeState(database)
   const checkpoint = {
-    era: 1,
     systemIdentifier: '1',
     timeline: 1,
     slot: database.slot,
@@ -40,8 +39,15 @@ export async function makeStateAtCheckpoint(database: TestDatabase): Promise<Sta
     startXid: 1n,
   }
   await createCheckpoint(db, checkpoint)
-  const owed = { source: 'public.users', tableOid: 1, mappingHash: 'h', reason: 'first_start', rowsEstimated: null }
-  await oweBackfills(db, 1, [{ ...owed, startXid: null }])
+  const owed = {
+    source: 'public.users',
+    tableOid: 1,
+    mappingHash: 'h',
+    reason: 'first_start',
+    rowsEstimated: null,
+    sweep: false,
+  }
+  await oweBackfills(db, 1, [{ ...owed, keyColumns: '["id"]', membership: '', startXid: null }])
   return db
 }
 

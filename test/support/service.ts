@@ -29,6 +29,8 @@ export interface ServiceOptions {
   /** `name:count`: the process kills itself on the count-th hit of that point. */
   readonly failPoint?: `${FailPoint}:${number}`
   readonly env?: { readonly [name: string]: string }
+  /** More arguments of `run`. */
+  readonly args?: readonly string[]
 }
 
 /** One line of the log; `msg` and `level` are always there. */
@@ -75,7 +77,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const file = join(directory, 'suprsync.json')
   await writeFile(file, JSON.stringify(merged(defaults(options), options.config ?? {})))
   const config = await loadConfig({ path: file, env: options.env ?? {}, readFile: (path) => readFile(path, 'utf8') })
-  const child = spawn(NODE, [BIN, 'run', '--config', file], {
+  const child = spawn(NODE, [BIN, 'run', '--config', file, ...(options.args ?? [])], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       PATH: process.env.PATH,

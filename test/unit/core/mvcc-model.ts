@@ -220,7 +220,7 @@ export class MvccModel {
     const row = {
       source: 'users',
       ...{ key: '1', row: null, rowHash: content.rowHash, content, xid: last.xid, commitLsn: last.commitLsn },
-      ...{ firstCommittedAt: 0, lastCommittedAt: 0, readSnapshot: reread?.snapshot ?? null },
+      ...{ firstCommittedAt: 0, lastCommittedAt: 0, readSnapshot: reread?.snapshot ?? null, readLsn: null },
       // Values that the stream did not carry cannot be told from one another.
       varied: reread === null && values.some((value) => value !== values[0]),
     }

@@ -33,6 +33,7 @@ function streamed(content = contentOf('b'), readSnapshot: StoredRow['readSnapsho
     commitLsn: lsn(120),
     varied: false,
     readSnapshot,
+    readLsn: null,
     ...times,
   }
 }

@@ -43,6 +43,7 @@ const STREAMED: JudgedRow = {
   lastCommittedAt: 0,
   varied: false,
   readSnapshot: null,
+  readLsn: null,
 }
 
 test.for<[string, StoredRow | undefined, Partial<JudgedRow>, StreamVerdict]>([

@@ -29,6 +29,7 @@ const SOURCE: SourceReport = {
   identity: { systemIdentifier: '7', timeline: 1 },
   slot: SLOT,
 }
+const SETTINGS = { slot: 'ours', recovery: 'manual' } as const
 const STATE: StateReport = {
   checkpoint: {
     systemIdentifier: '7',
@@ -36,6 +37,7 @@ const STATE: StateReport = {
     slot: 'ours',
     tableOid: 5,
     lsn: parseLsn('0/1000'),
+    pagesLsn: parseLsn('0/0'),
     era: 1,
     epoch: '3',
     advancedAt: 0,
@@ -79,7 +81,7 @@ const { checkpoint, pending } = STATE
 if (checkpoint === null || pending === null) throw new Error('both are given above')
 
 test('all well, for as long as an idle source moves nothing', () => {
-  expect(problemsOf(report(), 'ours')).toEqual([])
+  expect(problemsOf(report(), SETTINGS)).toEqual([])
 })
 
 test.each<[string, Change]>([
@@ -90,17 +92,17 @@ test.each<[string, Change]>([
   ['server_is_standby', { source: { standby: true, identity: null } }],
   ['slot_missing', { slot: null }],
   ['slot_lost', { slot: { invalidationReason: 'wal_removed', activePid: null } }],
-  ['slot_foreign', { slot: { plugin: 'wal2json', activePid: null } }],
+  ['slot_wrong_plugin', { slot: { plugin: 'wal2json', activePid: null } }],
+  ['slot_foreign', { slot: { database: 'other', activePid: null } }],
   ['slot_ahead', { slot: { confirmedLsn: parseLsn('0/1001') } }],
   ['slot_renamed', { state: { checkpoint: { ...checkpoint, slot: 'former' } } }],
   ['server_replaced', { source: { identity: { systemIdentifier: '8', timeline: 1 } } }],
-  ['timeline_changed', { source: { identity: { systemIdentifier: '7', timeline: 2 } } }],
   ['wal_budget_low', { slot: { retainedWalBytes: 9 * GB, safeWalBytes: GB } }],
   ['wal_budget_low', { slot: { walStatus: 'unreserved' } }],
   ['wal_retained', { slot: { retainedWalBytes: 2 * GB } }],
   ['delivery_behind', { state: { pending: { ...pending, dueNow: 1, oldestLiveAgeMs: 6 * MINUTES } } }],
 ])('%s', (code, change) => {
-  const problems = problemsOf(report(change), 'ours')
+  const problems = problemsOf(report(change), SETTINGS)
   expect(codes(problems)).toEqual([code])
   expect(problems[0]?.message).toMatch(/^[A-Z].*[.)]$/s)
 })
@@ -115,7 +117,7 @@ test.each<[string, Change]>([
   ],
   ['what could not be counted', { state: { pending: null, failed: null, leftOut: null, users: null } }],
 ])('no problem: %s', (_name, change) => {
-  expect(problemsOf(report(change), 'ours')).toEqual([])
+  expect(problemsOf(report(change), SETTINGS)).toEqual([])
 })
 
 test('users: each code with its own next step, those that wait before those that were set aside', () => {
@@ -133,7 +135,7 @@ test('users: each code with its own next step, those that wait before those that
         },
       },
     }),
-    'ours',
+    SETTINGS,
   )
   expect(problems.map(({ code, message, next }) => [code, message, next])).toEqual([
     [
@@ -157,25 +159,25 @@ describe('what could not be read', () => {
 
   test('stands first; the rest is still judged', () => {
     const both = { ...report({ state: { owner: null } }), source: down }
-    expect(codes(problemsOf(both, 'ours'))).toEqual(['source_unreachable', 'not_running'])
-    expect(codes(problemsOf({ ...report({ slot: null }), state: down }, 'ours'))).toEqual(['state_unreachable'])
+    expect(codes(problemsOf(both, SETTINGS))).toEqual(['source_unreachable', 'not_running'])
+    expect(codes(problemsOf({ ...report({ slot: null }), state: down }, SETTINGS))).toEqual(['state_unreachable'])
   })
 
   test('a state that was never made is no error', () => {
-    const problems = problemsOf({ ...report({ slot: null }), state: { kind: 'missing' } }, 'ours')
+    const problems = problemsOf({ ...report({ slot: null }), state: { kind: 'missing' } }, SETTINGS)
     expect(problems).toMatchObject([{ code: 'state_missing', level: 'warning' }])
   })
 
   test('findings about SuprSend are passed on', () => {
     const finding = { code: 'api_key_rejected', level: 'error', message: 'No.' } as const
-    expect(problemsOf({ ...report(), suprsend: [finding] }, 'ours')).toEqual([{ ...finding, next: null }])
+    expect(problemsOf({ ...report(), suprsend: [finding] }, SETTINGS)).toEqual([{ ...finding, next: null }])
   })
 })
 
 test('every code has its line in docs/operations.md, and every line its code', () => {
   const root = new URL('../../../', import.meta.url)
   const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
-  const start = [...read('src/core/start-decision.ts').matchAll(/^ {2}\| '([a-z_]+)'$/gm)]
+  const start = [...read('src/core/start-decision.ts').matchAll(/\| '([a-z_]+)'/g)]
   const own = [...read('src/core/status-problems.ts').matchAll(/code: '([a-z_]+)'/g)]
   const given = new Set([...start, ...own].map(([, code]) => code))
   for (const what of ['source', 'state']) for (const why of ['unreachable', 'unreadable']) given.add(`${what}_${why}`)

@@ -1,7 +1,7 @@
 // Rows that must be read again and that no reading sees yet: asked for now and then, not without a pause, and not after a stop.
 import { expect, test } from 'vitest'
 import type { BatchedRow } from '../../../src/core/change-batch.ts'
-import type { Lsn } from '../../../src/core/lsn.ts'
+import { type Lsn, NO_LSN } from '../../../src/core/lsn.ts'
 import { NO_METRICS } from '../../../src/core/metrics.ts'
 import { FIRST_PAGE_ROWS } from '../../../src/core/page-size.ts'
 import { type Table, UNCHANGED } from '../../../src/core/row.ts'
@@ -36,7 +36,7 @@ test('more rows than a page takes: a stop is heard after the first page', async 
       readings += 1
       stop.abort(new Error('stopped'))
       if (readings > 10) throw new Error('read again and again')
-      return { rows: [], snapshot: SEES_NOTHING }
+      return { rows: [], snapshot: SEES_NOTHING, lsn: NO_LSN }
     },
   }
   const batch = Array.from({ length: FIRST_PAGE_ROWS * 3 }, (_, index) => unseenRow(index))

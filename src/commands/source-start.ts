@@ -1,0 +1,220 @@
+// Before each stretch of capturing: publication, slot and checkpoint are there and fit together, or a gap is mended by beginning
+// a new era, or the reason is thrown (core/start-decision.ts decides). Each step finds what a killed start left behind.
+import type { Config } from '../config/config.ts'
+import { SuprsyncError } from '../core/error.ts'
+import type { FailPoints } from '../core/fail-points.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Lsn } from '../core/lsn.ts'
+import { decideStart, type FoundServer, type KnownCheckpoint, type StartDecision } from '../core/start-decision.ts'
+import { readTableFacts, type TableFacts } from '../postgres/catalogue.ts'
+import { connectionConfig, openClient } from '../postgres/connection.ts'
+import { readNewXid } from '../postgres/pages.ts'
+import { describePublication, ensurePublication } from '../postgres/publication.ts'
+import { type Queryable, queryRows } from '../postgres/query.ts'
+import { createSlot, describeSlot, dropSlot } from '../postgres/slot.ts'
+import { identifySystem } from '../postgres/system.ts'
+import { readSwitchLsn } from '../postgres/timeline.ts'
+import type { StateDatabase } from '../state/database.ts'
+import {
+  beginEra,
+  createCheckpoint,
+  hasSlotIntent,
+  noteSlotIntent,
+  noteTimeline,
+  readCheckpoint,
+} from '../state/ownership.ts'
+import { sourceName, wantedTables } from './compiled-tables.ts'
+
+export interface SourceStartOptions {
+  readonly config: Config
+  readonly state: StateDatabase
+  readonly log: Logger
+  readonly failPoints: FailPoints
+  /** The code with which the last stretch ended; null: there was none, or it was told to end. */
+  readonly endedBy: string | null
+}
+
+type Recover = Extract<StartDecision, { kind: 'recover' }>
+
+export async function prepareSource(options: SourceStartOptions): Promise<void> {
+  const { url } = options.config.source
+  const client = await openClient(connectionConfig(url.reveal(), { applicationName: 'suprsync setup' }))
+  try {
+    await prepare(client, options)
+  } finally {
+    await client.end()
+  }
+}
+
+async function prepare(client: Queryable, options: SourceStartOptions): Promise<void> {
+  const { config, state, failPoints } = options
+  const { source } = config
+  const tables = await readFacts(client, config)
+  const checkpoint = await readCheckpoint(state)
+  // Made anew beside an old slot a publication would hide the gap since it was dropped.
+  if (checkpoint === null) await publish(client, tables, options)
+  const server = await readServer(client, tables, { ...options, checkpoint })
+  const decision = decideStart({
+    slot: source.slot,
+    create: source.create,
+    recovery: config.recovery,
+    checkpoint,
+    server,
+  })
+  switch (decision.kind) {
+    case 'stop':
+      throw new SuprsyncError(decision.code, decision.message)
+    case 'go_on':
+      // Throws where it does not fit.
+      await ensurePublication(client, { name: source.publication, tables: published(tables), create: false })
+      return await noteTimeline(state, server.timeline)
+    case 'recover':
+      return await recover(client, tables, { ...options, decision, server })
+    case 'create_slot':
+    case 'adopt_slot': {
+      if (decision.kind === 'create_slot' && !source.create) throw slotWanted(source.slot)
+      const lsn = await takeSlot(
+        client,
+        decision.kind === 'adopt_slot' ? decision : { kind: 'create' },
+        options,
+        server,
+      )
+      const startXid = await readNewXid(client)
+      failPoints.hit('before_first_checkpoint')
+      // The tables to be read follow from the mapping, once this process has taken over.
+      await createCheckpoint(state, { ...eraOf(config, tables, server), lsn, startXid })
+    }
+  }
+}
+
+/** Publication before slot, slot before the era: a killed recovery is found as the same gap, or as a slot ahead, again. */
+async function recover(
+  client: Queryable,
+  tables: readonly [TableFacts, ...TableFacts[]],
+  { decision, server, ...options }: SourceStartOptions & { readonly decision: Recover; readonly server: FoundServer },
+): Promise<void> {
+  const { config, state, log, failPoints } = options
+  const { code, message } = decision
+  log.warn({ code }, `${message} Recovering: every row is read again, and users whose rows are gone are removed.`)
+  await publish(client, tables, options)
+  const lsn = await takeSlot(
+    client,
+    decision.slot.kind === 'adopt' ? { ...decision.slot, kind: 'adopt_slot' } : decision.slot,
+    options,
+    server,
+  )
+  const startXid = await readNewXid(client)
+  failPoints.hit('before_era')
+  await beginEra(state, { ...eraOf(config, tables, server), lsn, startXid }, code)
+  log.info({ code, lsn }, 'began a new era')
+}
+
+type Take =
+  | { readonly kind: 'create' }
+  | { readonly kind: 'replace' }
+  | { readonly kind: 'adopt_slot'; readonly lsn: Lsn }
+
+async function takeSlot(
+  client: Queryable,
+  step: Take,
+  { config, state, log, failPoints }: SourceStartOptions,
+  { systemIdentifier }: FoundServer,
+): Promise<Lsn> {
+  const name = config.source.slot
+  await noteSlotIntent(state, name, systemIdentifier)
+  if (step.kind === 'replace') {
+    await dropSlot(client, { name, terminate: true, signal: AbortSignal.timeout(10_000) })
+    log.warn({ slot: name }, 'dropped the replication slot, which was of no use')
+    failPoints.hit('after_slot_drop')
+  }
+  const lsn = step.kind === 'adopt_slot' ? step.lsn : await createSlot(client, { name })
+  log.info(
+    { slot: name, lsn },
+    step.kind === 'adopt_slot' ? 'took over the replication slot' : 'created the replication slot',
+  )
+  failPoints.hit('after_slot')
+  return lsn
+}
+
+async function publish(
+  client: Queryable,
+  tables: readonly TableFacts[],
+  { config, log, failPoints }: SourceStartOptions,
+): Promise<void> {
+  const { publication: name, create } = config.source
+  const made = await ensurePublication(client, { name, tables: published(tables), create })
+  if (made === 'created') log.info({ publication: name }, 'created the publication')
+  failPoints.hit('after_publication')
+}
+
+function published(tables: readonly TableFacts[]) {
+  return tables.map(({ name, kind }) => ({ name, partitioned: kind === 'partitioned' }))
+}
+
+function eraOf({ source }: Config, [users]: readonly [TableFacts, ...TableFacts[]], server: FoundServer) {
+  const { systemIdentifier, timeline } = server
+  return { systemIdentifier, timeline, slot: source.slot, tableOid: users.oid }
+}
+
+async function readFacts(client: Queryable, config: Config): Promise<readonly [TableFacts, ...TableFacts[]]> {
+  const facts: TableFacts[] = []
+  for (const { name } of wantedTables(config)) {
+    const table = await readTableFacts(client, name)
+    if (!table) throw new SuprsyncError('table_missing', `There is no table ${sourceName(name)}.`)
+    facts.push(table)
+  }
+  const [users, ...children] = facts
+  if (users === undefined) throw new SuprsyncError('table_missing', 'The mapping names no table.')
+  return [users, ...children]
+}
+
+async function readServer(
+  client: Queryable,
+  [users, ...children]: readonly [TableFacts, ...TableFacts[]],
+  { config, state, endedBy, checkpoint }: SourceStartOptions & { readonly checkpoint: KnownCheckpoint | null },
+): Promise<FoundServer> {
+  const { source } = config
+  const slot = await describeSlot(client, source.slot)
+  const system = await identifySystem(client)
+  const [server] = await queryRows<{ database: string; wal: string }>(
+    client,
+    'select current_database() as database, (pg_current_wal_flush_lsn() - $1::pg_lsn)::text as wal',
+    ['0/0'],
+  )
+  const systemIdentifier = system.systemIdentifier.toString()
+  const ours = !source.create || (await hasSlotIntent(state, source.slot, systemIdentifier))
+  const parted =
+    checkpoint !== null && checkpoint.timeline !== system.timeline && checkpoint.systemIdentifier === systemIdentifier
+  return {
+    systemIdentifier,
+    timeline: system.timeline,
+    switchLsn: parted
+      ? await readSwitchLsn(source.url.reveal(), { from: checkpoint.timeline, now: system.timeline })
+      : null,
+    walLsn: BigInt(server?.wal ?? '0') as Lsn,
+    database: server?.database ?? '',
+    tableOid: users.oid,
+    published: (await describePublication(client, source.publication, users.name)) !== null,
+    // What ended the last stretch would end the next one as well, unless it was the table of now that does not tell its rows.
+    unreadable: endedBy === 'protocol_key_missing' && [users, ...children].every(tellsItsRows),
+    slot: slot && {
+      plugin: slot.plugin,
+      database: slot.database,
+      confirmedFlushLsn: slot.confirmedFlushLsn,
+      lost: slot.walStatus === 'lost' || slot.invalidationReason !== null,
+      ours,
+      active: slot.active,
+    },
+  }
+}
+
+function tellsItsRows({ key, storages }: TableFacts): boolean {
+  return key.length > 0 && storages.every((storage) => key.every((column) => storage.identityColumns.includes(column)))
+}
+
+function slotWanted(slot: string): SuprsyncError {
+  return new SuprsyncError(
+    'slot_missing',
+    `There is no replication slot ${slot}, and source.create is false; create it: SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput').`,
+  )
+}
