@@ -40,6 +40,16 @@ export const CATALOG: readonly CatalogEntry[] = [
     load: async () => (await import('./failed.ts')).failedCommand(),
   },
   {
+    name: 'approve',
+    summary: 'send what the circuit breaker holds',
+    load: async () => (await import('./approve.ts')).approveCommand(),
+  },
+  {
+    name: 'reject',
+    summary: 'keep the users whom the circuit breaker holds',
+    load: async () => (await import('./approve.ts')).rejectCommand(),
+  },
+  {
     name: 'schema',
     summary: 'print the JSON Schema of the mapping file, for editors',
     load: async () => (await import('./schema.ts')).schemaCommand(),

@@ -34,7 +34,7 @@ export function openDialogue({ input, output }: DialogueOptions): Dialogue {
     const answer = await answers.next()
     if (answer.done === true) {
       output.write('\n')
-      throw new SuprsyncError('init_cancelled', 'Stopped before the end of the questions; nothing was written.')
+      throw new SuprsyncError('cancelled', 'Stopped before the end of the questions; nothing was done.')
     }
     return answer.value.trim() || fallback
   }

@@ -1,17 +1,16 @@
 // `suprsync failed list` and `suprsync failed retry`: who was set aside and why, and sending them again once the cause is
 // mended. Works with and without a running service, which notices within a second. Ids, codes and keys only (P8).
 import { Command, InvalidArgumentError } from 'commander'
-import type { Config } from '../config/config.ts'
 import { SuprsyncError } from '../core/error.ts'
 import { isRowFailure, ROW_FAILURES } from '../core/failed-row.ts'
-import { connectionConfig } from '../postgres/connection.ts'
-import { openStateDatabase, type StateDatabase } from '../state/database.ts'
+import type { StateDatabase } from '../state/database.ts'
 import { listFailed, retryAllFailed, retryUsers } from '../state/failed-store.ts'
-import { findState, readLockHolder } from '../state/report.ts'
+import { readLockHolder } from '../state/report.ts'
 import { readConfig } from './config-file.ts'
 import { configOption } from './config-option.ts'
 import { failedJson, formatFailed } from './failed-text.ts'
 import { printJson, printLine } from './output.ts'
+import { withState } from './with-state.ts'
 
 const EXAMPLES = `
 Examples:
@@ -116,27 +115,6 @@ function retryText(retried: number, running: boolean): string {
   if (retried === 0) return 'Nobody was set aside for it: nothing to send again.'
   const users = retried === 1 ? '1 user is' : `${retried.toLocaleString('en-US')} users are`
   return `${users} due again; ${running ? 'the running service sends them now' : 'no service is running: they are sent when it starts'}.`
-}
-
-async function withState<T>(config: Config, work: (db: StateDatabase) => Promise<T>): Promise<T> {
-  const { url, schema } = config.state
-  const db = openStateDatabase({
-    connection: connectionConfig(url.reveal()),
-    schema,
-    maxConnections: 1,
-    onIdleError: () => undefined, // The next statement tells.
-  })
-  try {
-    if ((await findState(db, schema)) === 'missing') {
-      throw new SuprsyncError(
-        'state_missing',
-        `There is no state in the schema ${schema}: suprsync has never run here.`,
-      )
-    }
-    return await work(db)
-  } finally {
-    await db.destroy()
-  }
 }
 
 function parseLimit(text: string): number {

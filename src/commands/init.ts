@@ -162,7 +162,7 @@ function grantedTables(proposal: Proposal): readonly GrantedTable[] {
 
 async function write(file: string, text: string, dialogue: Dialogue | null): Promise<void> {
   if (dialogue !== null && !(await dialogue.confirm(`Write ${file}?`, true))) {
-    throw new SuprsyncError('init_cancelled', 'Nothing was written.')
+    throw new SuprsyncError('cancelled', 'Nothing was written.')
   }
   await mkdir(dirname(file), { recursive: true })
   try {

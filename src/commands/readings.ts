@@ -8,6 +8,7 @@ import type { Collector, Readings } from '../ops/readings.ts'
 import type { Queryable } from '../postgres/query.ts'
 import { readSlotReport } from '../postgres/slot-report.ts'
 import { readBounded } from '../state/bounded-read.ts'
+import { countHeld, readBreaker } from '../state/breaker-store.ts'
 import { countFailed, countPending } from '../state/counts.ts'
 import type { StateDatabase } from '../state/database.ts'
 import { readCheckpoint } from '../state/ownership.ts'
@@ -43,6 +44,10 @@ export function collectReadings({ state, source, slot, log }: ReadingsOptions): 
     checkpoint: await readBounded(state, STATEMENT_TIMEOUT_MS, readCheckpoint),
     failed: await readBounded(state, STATEMENT_TIMEOUT_MS, (db) => countFailed(db, COUNT_LIMIT)),
     pending: await readBounded(state, STATEMENT_TIMEOUT_MS, (db) => countPending(db, COUNT_LIMIT)),
+    breaker: await readBounded(state, STATEMENT_TIMEOUT_MS, async (db) => ({
+      open: (await readBreaker(db)) !== null,
+      held: await countHeld(db),
+    })),
   }))
   return async (signal) => {
     const { promise: late, resolve } = Promise.withResolvers<null>()
@@ -52,6 +57,10 @@ export function collectReadings({ state, source, slot, log }: ReadingsOptions): 
     return {
       ...pendingReadings(known?.pending ?? null),
       ...failedReadings(known?.failed ?? null),
+      ...(known?.breaker && {
+        breakerOpen: known.breaker.open,
+        heldUsers: known.breaker.held.deletions + known.breaker.held.channels,
+      }),
       ...slotReadings(slotReport, known?.checkpoint?.sinceAdvancedMs ?? null),
     }
   }

@@ -10,6 +10,7 @@ import { exclusiveKeys } from '../core/mapping-spec.ts'
 import type { Metrics } from '../core/metrics.ts'
 import type { ServiceStatus } from '../core/service-status.ts'
 import { connectionConfig } from '../postgres/connection.ts'
+import type { BreakerRules } from '../state/breaker-store.ts'
 import { openStateDatabase, type StateDatabase } from '../state/database.ts'
 import { DeliveryStore } from '../state/delivery-store.ts'
 import { LockSession } from '../state/lock-session.ts'
@@ -25,6 +26,7 @@ import { Gate } from '../sync/gate.ts'
 import { Service } from '../sync/service.ts'
 import { userAgent } from './package-info.ts'
 import { SourceWiring } from './source-wiring.ts'
+import { StateWatch } from './state-watch.ts'
 
 export interface ServiceOptions {
   readonly config: Config
@@ -37,6 +39,7 @@ export interface ServiceOptions {
 export class RunningService implements AsyncDisposable {
   readonly #service: Service
   readonly #closing: AsyncDisposableStack
+  readonly #watch: StateWatch
   readonly state: StateDatabase
   readonly source: SourceWiring
   #host: HostState['kind'] = 'open'
@@ -60,6 +63,7 @@ export class RunningService implements AsyncDisposable {
 
     const { state, source } = this
     const tidy = new Tidy(state, source.pool)
+    this.#watch = new StateWatch(state, stateLog)
     let migrated = false
     let endedBy: string | null = null
     this.#service = new Service(
@@ -81,7 +85,7 @@ export class RunningService implements AsyncDisposable {
                   endedBy = null
                 },
                 openSource: () => source.openSource(),
-                takeOver: () => takeOver(state),
+                takeOver: () => takeOver(state, breakerRules(config, captureLog)),
                 owed: (store, compiled) => source.owed(store, compiled),
               },
               metrics,
@@ -136,7 +140,7 @@ export class RunningService implements AsyncDisposable {
   }
 
   get status(): ServiceStatus {
-    return this.#service.status(this.#host)
+    return { capture: this.#service.capture, host: this.#host, breaker: this.#watch.breaker }
   }
 
   /** Users whose attempt has not been recorded yet. */
@@ -144,8 +148,15 @@ export class RunningService implements AsyncDisposable {
     return this.#inHand()
   }
 
-  run(stop: AbortSignal): Promise<void> {
-    return this.#service.run(stop)
+  async run(stop: AbortSignal): Promise<void> {
+    const over = new AbortController()
+    const watching = this.#watch.run(AbortSignal.any([stop, over.signal]))
+    try {
+      await this.#service.run(stop)
+    } finally {
+      over.abort()
+      await watching
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -166,5 +177,19 @@ function reportHost(log: Logger, host: HostState): void {
         {},
         'suprsend refuses the API key; nothing is sent until it is right, changes are still captured',
       )
+  }
+}
+
+function breakerRules({ safety, mapping }: Config, log: Logger): BreakerRules | null {
+  if (safety.breaker === null) return null
+  const code = 'breaker_open'
+  return {
+    settings: safety.breaker,
+    countsDeletions: mapping.onDelete !== 'keep',
+    onTrip: () =>
+      log.error(
+        { code },
+        'the circuit breaker opened: deletions and emptied channels are held until somebody decides; everything else is sent. See `suprsync status`, then `suprsync approve` or `suprsync reject`',
+      ),
   }
 }

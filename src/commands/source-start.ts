@@ -130,7 +130,7 @@ async function takeSlot(
   const lsn = step.kind === 'adopt_slot' ? step.lsn : await createSlot(client, { name })
   log.info(
     { slot: name, lsn },
-    step.kind === 'adopt_slot' ? 'took over the replication slot' : 'created the replication slot',
+    step.kind === 'adopt_slot' ? 'adopted the replication slot' : 'created the replication slot',
   )
   failPoints.hit('after_slot')
   return lsn

@@ -9,6 +9,7 @@ import { connectionConfig, openClient } from '../postgres/connection.ts'
 import { connectionFailure } from '../postgres/connection-failure.ts'
 import { readSourceReport } from '../postgres/slot-report.ts'
 import { readBounded } from '../state/bounded-read.ts'
+import { countHeld, readBreaker } from '../state/breaker-store.ts'
 import { countFailed, countLeftOut, countPending, countUsers } from '../state/counts.ts'
 import { openStateDatabase, type StateDatabase } from '../state/database.ts'
 import { readCheckpoint } from '../state/ownership.ts'
@@ -83,14 +84,17 @@ async function readStateReport(db: StateDatabase, schema: string): Promise<State
     checkpoint: await readCheckpoint(it),
     owner: await readLockHolder(it, schema),
     backfill: await readBackfillReport(it),
+    open: await readBreaker(it),
   }))
   if (basics === null) {
     const message = `The state's database did not answer within ${READ_TIMEOUT_MS / 1000} s.`
     return { kind: 'unreadable', code: 'unreadable', message }
   }
+  const { open, ...known } = basics
   return {
     kind: 'read',
-    ...basics,
+    ...known,
+    breaker: open && { ...open, held: await readBounded(db, READ_TIMEOUT_MS, countHeld) },
     users: await readBounded(db, READ_TIMEOUT_MS, (it) => countUsers(it, USERS_COUNTED)),
     pending: await readBounded(db, READ_TIMEOUT_MS, (it) => countPending(it, COUNT_LIMIT)),
     failed: await readBounded(db, READ_TIMEOUT_MS, (it) => countFailed(it, COUNT_LIMIT)),

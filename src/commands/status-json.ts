@@ -22,8 +22,15 @@ export function statusJson(report: StatusReport, problems: readonly Problem[], c
     failed: state.kind === 'read' && state.failed ? codesJson(state.failed) : null,
     left_out:
       state.kind === 'read' && state.leftOut ? { at_least: state.leftOut.atLeast, by_key: state.leftOut.byKey } : null,
+    breaker: state.kind === 'read' ? breakerJson(state) : null,
     problems,
   }
+}
+
+function breakerJson({ breaker }: StateReport): object {
+  if (breaker === null) return { open: false }
+  const { openedAt, recent, users, held } = breaker
+  return { open: true, opened_at: instant(openedAt), losses: recent, users, held }
 }
 
 function isReachable(state: StatusReport['state']): boolean {

@@ -1,4 +1,5 @@
 // The configuration as the rest of the program sees it: parsed once, fully resolved, frozen. load.ts makes it.
+import type { BreakerSettings } from '../core/breaker.ts'
 import type { LogLevel } from '../core/logger.ts'
 import type { MappingSpec } from '../core/mapping-spec.ts'
 import type { Recovery } from '../core/start-decision.ts'
@@ -17,6 +18,7 @@ export interface Config {
   readonly mappingSecrets: ReadonlyMap<string, Secret>
   /** What is done about changes that may have been missed. */
   readonly recovery: Recovery
+  readonly safety: { /** null = `off`. */ readonly breaker: BreakerSettings | null }
   readonly shutdownTimeoutMs: number
   readonly log: { readonly level: LogLevel }
 }

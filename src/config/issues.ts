@@ -4,7 +4,6 @@ import { z } from 'zod'
 import { suggestion } from '../core/nearest.ts'
 import type { ConfigDocument, Path } from './document.ts'
 import { type ConfigProblem, shapeOf } from './problem.ts'
-import { LATER_KEYS } from './schema.ts'
 
 /** Parses the part of the document at `base`; null when it has problems, which are then in `problems`. */
 export function parseSection<S extends z.ZodType>(input: {
@@ -48,7 +47,6 @@ function messageOf(issue: z.core.$ZodIssue): string {
 }
 
 function unknownKey(key: string, known: readonly string[]): string {
-  if (LATER_KEYS.has(key)) return 'this key is not supported yet in this version'
   return `unknown key${suggestion(key, known) || `; known here: ${known.join(', ')}`}`
 }
 

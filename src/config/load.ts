@@ -91,9 +91,14 @@ function resolve(
     mapping: { distinctId: user.distinct_id, when: user.when ?? null, onDelete: user.on_delete, ...sections },
     mappingSecrets,
     recovery: file.recovery,
+    safety: { breaker: breakerOf(file.safety.breaker) },
     shutdownTimeoutMs: file.shutdown_timeout,
     log: { level: file.log.level },
   }
+}
+
+function breakerOf({ share, min_users, window }: ConfigFile['safety']['breaker']): Config['safety']['breaker'] {
+  return share.limit === null ? null : { share: share.limit, minUsers: min_users, windowMs: window }
 }
 
 /** Maps keep their readonly type only: freezing a Map does not close it. */

@@ -24,9 +24,6 @@ import { Secret } from './secret.ts'
 import { expression, oneOrMore } from './source-schema.ts'
 import { parseTableName } from './table-name.ts'
 
-/** Keys that are to come and this version does not know yet: said so, instead of "unknown". */
-export const LATER_KEYS: ReadonlySet<string> = new Set(['safety'])
-
 const DEFAULT_LISTEN: HttpConfig = { host: '127.0.0.1', port: 9464 }
 
 const postgresUrl = scalar('a URL such as postgres://user:password@host:5432/database', (input) => {
@@ -150,6 +147,27 @@ export const childSchema = z.strictObject({
   properties: z.unknown().optional(),
 })
 
+const breaker = z.strictObject({
+  share: scalar(
+    'a share such as 0.1, above 0 and at most 1, or off',
+    (input) => {
+      if (isOff(input)) return { limit: null }
+      const limit = typeof input === 'number' ? input : Number(readText(input) ?? Number.NaN)
+      return limit > 0 && limit <= 1 ? { limit } : null
+    },
+    { anyOf: [{ type: 'number', exclusiveMinimum: 0, maximum: 1 }, { type: 'string' }, { const: false }] },
+  ).default({ limit: 0.1 }),
+  min_users: integer({ min: 1, max: 1_000_000_000 }).default(100),
+  window: duration.default(600_000),
+})
+
+const safety = z.strictObject({
+  breaker: z
+    .preprocess((input) => (isOff(input) ? { share: 'off' } : input), breaker)
+    .meta({ [OR_OFF]: true })
+    .prefault({}),
+})
+
 export const configSchema = z.strictObject({
   version: scalar('1, the version of this file format', (input) => (readInteger(input) === 1 ? 1 : null), {
     enum: [1, '1'],
@@ -168,6 +186,7 @@ export const configSchema = z.strictObject({
     .array(z.unknown(), { error: 'expected a list of child tables, each with table, user and profile' })
     .default([]),
   recovery: choice(RECOVERIES).default('auto'),
+  safety: safety.prefault({}),
   shutdown_timeout: duration.default(20_000),
   log: z.strictObject({ level: choice(LOG_LEVELS).default('info') }).prefault({}),
 })

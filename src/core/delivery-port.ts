@@ -8,7 +8,9 @@ export interface Claim {
   /** Names this attempt in `sending`. */
   readonly token: string
   readonly desired: Profile | null
+  /** Of what state desires, which is more than what is sent where the breaker holds a loss. */
   readonly desiredHash: string | null
+  readonly held: boolean
   readonly synced: Profile | null
   readonly syncedHash: string | null
   /** Attempts before this one whose outcome is not certain. */

@@ -1,4 +1,5 @@
 // What the service is doing, as one value: what readiness and the log are derived from. Pure.
+import type { OpenBreaker } from './breaker.ts'
 import type { HostState } from './host-state.ts'
 
 export type CaptureStatus =
@@ -12,6 +13,8 @@ export type CaptureStatus =
 export interface ServiceStatus {
   readonly capture: CaptureStatus
   readonly host: HostState['kind']
+  /** null: closed, or not known yet. */
+  readonly breaker: OpenBreaker | null
 }
 
 export interface Readiness {
@@ -35,6 +38,13 @@ export function readinessOf(status: ServiceStatus): Readiness {
     reasons.push({
       code: 'api_key_rejected',
       message: 'SuprSend refuses the API key: nothing is sent until it is right. Changes are still captured.',
+    })
+  }
+  if (status.breaker !== null) {
+    reasons.push({
+      code: 'breaker_open',
+      message:
+        'The circuit breaker holds deletions and emptied channels until `suprsync approve` or `suprsync reject`. Everything else is sent.',
     })
   }
   return { ready: reasons.length === 0, reasons }

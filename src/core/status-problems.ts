@@ -40,6 +40,7 @@ export function problemsOf(report: StatusReport, settings: Settings): readonly P
   // What cannot start cannot stream either: that is said once.
   if (known && source.kind === 'read' && start.length === 0) problems.push(...captureProblems(source, known))
   for (const { code, level, message } of suprsend) problems.push({ code, level, message, next: null })
+  if (known?.breaker) problems.push(BREAKER_OPEN)
   if (known) problems.push(...userProblems(known))
   return problems
 }
@@ -53,6 +54,13 @@ const NEVER_RAN: Problem = {
   level: 'warning',
   message: 'There is no state: suprsync has never run here, or its schema was dropped.',
   next: 'run `suprsync check`, then start `suprsync run`',
+}
+
+const BREAKER_OPEN: Problem = {
+  code: 'breaker_open',
+  level: 'error',
+  message: 'More users or channels went than is believed at once: what they lose is held, everything else is sent.',
+  next: 'find out what happened to the table; then `suprsync approve`, or `suprsync reject` to keep the users',
 }
 
 /** What keeps capture from starting, or from going on after its next reconnect. */

@@ -1,5 +1,6 @@
 // What `status` knows after it has asked state, source and SuprSend: one value, from which the text, the JSON and the list
 // of problems are made. Ids, codes and figures only, never a value of a profile (P8).
+import type { OpenBreaker } from './breaker.ts'
 import type { Finding } from './finding.ts'
 import type { Lsn } from './lsn.ts'
 import type { KnownCheckpoint } from './start-decision.ts'
@@ -37,6 +38,14 @@ export interface StateReport {
   readonly pending: PendingReport | null
   readonly failed: CodeCounts | null
   readonly leftOut: LeftOutCounts | null
+  /** Null while it is closed. */
+  readonly breaker: (OpenBreaker & { readonly held: HeldUsers | null }) | null
+}
+
+/** Users whose loss the breaker holds. */
+export interface HeldUsers {
+  readonly deletions: number
+  readonly channels: number
 }
 
 export interface ReportedCheckpoint extends KnownCheckpoint {

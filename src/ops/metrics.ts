@@ -97,6 +97,8 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
   const pending = gauge('suprsync_profiles_pending', 'Profiles that SuprSend has not accepted yet.')
   const failed = gaugeBy('suprsync_profiles_failed', 'Profiles set aside, by code.', ['code'])
   const oldest = gauge('suprsync_oldest_pending_age_seconds', 'Age of the oldest profile that is pending.')
+  const breaker = gauge('suprsync_breaker_open', '1 while the circuit breaker holds deletions and emptied channels.')
+  const held = gauge('suprsync_profiles_held', 'Profiles whose loss the circuit breaker holds.')
   const lagBytes = gauge('suprsync_slot_lag_bytes', 'WAL that the slot has not confirmed.')
   const lagSeconds = gauge(
     'suprsync_slot_lag_seconds',
@@ -109,6 +111,8 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
     failed.reset()
     for (const [code, count] of Object.entries(readings.profilesFailed ?? {})) failed.set({ code }, count)
     setOrHide(oldest, seconds(readings.oldestPendingAgeMs))
+    setOrHide(breaker, readings.breakerOpen === undefined ? undefined : Number(readings.breakerOpen))
+    setOrHide(held, readings.heldUsers)
     setOrHide(lagBytes, readings.slotLagBytes)
     setOrHide(lagSeconds, seconds(readings.slotLagMs))
     setOrHide(retained, readings.slotRetainedWalBytes)

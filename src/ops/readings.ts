@@ -9,6 +9,9 @@ export interface Readings {
   /** Number of profiles set aside, by failure code. */
   readonly profilesFailed?: { readonly [code: string]: number }
   readonly oldestPendingAgeMs?: number
+  readonly breakerOpen?: boolean
+  /** Whose loss the breaker holds. */
+  readonly heldUsers?: number
   /** WAL between the slot's confirmed position and the server's newest. */
   readonly slotLagBytes?: number
   readonly slotLagMs?: number

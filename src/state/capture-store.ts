@@ -19,7 +19,9 @@ import { parseSnapshot, type Snapshot } from '../core/snapshot.ts'
 import type { StoredRow } from '../core/source-row.ts'
 import { jsonArray, textArray } from './array-literal.ts'
 import { noteTable, type OwedTable, oweBackfills } from './backfill-store.ts'
+import { type BreakerRules, countLosses } from './breaker-store.ts'
 import type { Schema, StateDatabase } from './database.ts'
+import { loses, onlyLoses, STORED } from './losses.ts'
 
 interface StoredRecord {
   key: string
@@ -39,9 +41,17 @@ export class CaptureStore implements CaptureState {
   readonly #epoch: string
   readonly era: number
 
-  constructor(db: StateDatabase, owner: { readonly epoch: string; readonly era: number }) {
+  readonly #breaker: BreakerRules | null
+
+  /** @param breaker null: losses are not counted. */
+  constructor(
+    db: StateDatabase,
+    owner: { readonly epoch: string; readonly era: number },
+    breaker: BreakerRules | null,
+  ) {
     this.#db = db
     this.#epoch = owner.epoch
+    this.#breaker = breaker
     this.era = owner.era
   }
 
@@ -184,10 +194,10 @@ export class CaptureStore implements CaptureState {
       await this.#fence(transaction, write.lsn, write.pagesLsn)
       const rows = writeRows(transaction, this.era, write.rows)
       rows.catch(() => undefined) // heard below
-      const profiles = profilesStatement(write.profiles, write.lane) // made while PostgreSQL writes the rows
+      const profiles = profilesStatement(write.profiles, write.lane, this.#breaker) // made while PostgreSQL writes the rows
       await rows
       if (write.seen) await writeSeen(transaction, write.seen)
-      if (write.profiles.length > 0) await profiles.execute(transaction)
+      if (write.profiles.length > 0) await this.#writeProfiles(transaction, profiles)
       if (write.marks.length > 0) await writeMarks(transaction, source, write.marks)
       if (write.truncate) await this.#writeTruncate(transaction, write.truncate)
       if (write.forget) await forgetRows(transaction, write.forget)
@@ -228,6 +238,13 @@ export class CaptureStore implements CaptureState {
     if (numAffectedRows !== 1n) {
       throw new SuprsyncError('capture_taken_over', 'Another process has taken over capture; this one stands by.')
     }
+  }
+
+  async #writeProfiles(db: Kysely<Schema>, statement: RawBuilder<{ losses: number }>): Promise<void> {
+    const { rows } = await statement.execute(db)
+    const losses = rows[0]?.losses ?? 0
+    if (losses === 0 || this.#breaker === null) return
+    if (await countLosses(db, losses, this.#breaker.settings)) this.#breaker.onTrip()
   }
 
   async #writeTruncate(db: Kysely<Schema>, truncate: NonNullable<StateCommit['truncate']>): Promise<void> {
@@ -323,9 +340,16 @@ async function writeBackfill(db: Kysely<Schema>, progress: BackfillProgress): Pr
 // In the order of the ids, as everything that locks several profiles: capture and a sender that records never deadlock.
 // A user is due as soon as what it should be differs from what SuprSend accepted, or an outcome is open; one whose
 // `desired` is as before keeps its backoff or failure, a newer edit of one that was set aside is tried again.
-function profilesStatement(profiles: readonly ProfileWrite[], lane: 0 | 1): RawBuilder<unknown> {
+function profilesStatement(
+  profiles: readonly ProfileWrite[],
+  lane: 0 | 1,
+  breaker: BreakerRules | null,
+): RawBuilder<{ losses: number }> {
+  const desired = sql.ref('excluded.desired')
+  const lost = breaker === null ? sql`false` : loses(desired, STORED, breaker.countsDeletions)
+  const held = breaker === null ? sql`false` : sql`(exists (select from breaker) and ${lost})`
   return sql`
-    insert into profile as p (distinct_id, bucket, desired, desired_hash, reasons, lane, changed_at, pending_since, due_at, change_lsn)
+    with written as (insert into profile as p (distinct_id, bucket, desired, desired_hash, reasons, lane, changed_at, pending_since, due_at, change_lsn)
     select i.distinct_id, (hashtextextended(i.distinct_id, 0) & 63)::smallint, i.desired, i.desired_hash, i.reasons, ${lane},
       to_timestamp(i.last_ms / 1000), case when i.desired is not null then to_timestamp(i.first_ms / 1000) end,
       case when i.desired is not null then clock_timestamp() end, i.change_lsn
@@ -347,8 +371,10 @@ function profilesStatement(profiles: readonly ProfileWrite[], lane: 0 | 1): RawB
       pending_since = case
         when excluded.desired_hash is not distinct from p.synced_hash and p.sending = '[]' then null
         else coalesce(p.pending_since, excluded.pending_since, excluded.changed_at) end,
+      lost_at = case when ${lost} then coalesce(p.lost_at, now()) end, held = ${held},
       due_at = case
         when excluded.desired_hash is not distinct from p.synced_hash and p.sending = '[]' then null
+        when ${held} and ${onlyLoses(desired, STORED)} then null
         when p.due_at is null and p.failure is not null and excluded.desired_hash is not distinct from p.desired_hash then null
         else coalesce(p.due_at, clock_timestamp()) end,
       attempts = case when p.due_at is null then 0 else p.attempts end,
@@ -358,5 +384,7 @@ function profilesStatement(profiles: readonly ProfileWrite[], lane: 0 | 1): RawB
         when p.due_at is null then null
         when excluded.desired_hash is not distinct from p.synced_hash and p.sending = '[]' then null
         else p.failure end
-    where p.desired_hash is distinct from excluded.desired_hash or p.reasons is distinct from excluded.reasons`
+    where p.desired_hash is distinct from excluded.desired_hash or p.reasons is distinct from excluded.reasons
+    returning p.lost_at = now() as lost)
+    select (count(*) filter (where lost))::int as losses from written`
 }

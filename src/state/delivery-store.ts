@@ -7,6 +7,7 @@ import type { Profile } from '../core/profile.ts'
 import type { Attempt } from '../core/unclear.ts'
 import { jsonArray, textArray } from './array-literal.ts'
 import type { StateDatabase } from './database.ts'
+import { heldTarget, type KnownColumns, onlyLoses, STORED } from './losses.ts'
 
 interface ClaimRecord {
   distinct_id: string
@@ -15,9 +16,16 @@ interface ClaimRecord {
   synced: Profile | null
   synced_hash: string | null
   before: readonly Attempt[]
+  held: boolean
   attempts: number
   pending_ms: number
 }
+
+/** Of a user whose loss the breaker holds everything else is sent. */
+const CLAIMED = sql`case when p.held then ${heldTarget(sql.ref('p.desired'), STORED)} else p.desired end`
+const RECORDED: KnownColumns = { synced: sql.ref('i.synced'), sending: sql.ref('i.sending') }
+/** The loss has been sent. */
+const SETTLED = sql`(not i.held and i.retry_ms is null and i.failure is null and p.desired_hash is not distinct from i.target_hash)`
 
 export class DeliveryStore implements DeliveryState {
   readonly #db: StateDatabase
@@ -34,15 +42,16 @@ export class DeliveryStore implements DeliveryState {
           and change_lsn < (select lsn from checkpoint)
         order by due_at limit ${limit} for update skip locked)
       update profile p set claimed_by = ${owner}::uuid,
-        sending = due.sending || jsonb_build_array(jsonb_build_object('token', ${token}::text, 'target', p.desired))
+        sending = due.sending || jsonb_build_array(jsonb_build_object('token', ${token}::text, 'target', ${CLAIMED}))
       from due where p.distinct_id = due.distinct_id
-      returning p.distinct_id, p.desired, p.desired_hash, p.synced, p.synced_hash, due.sending as before, p.attempts,
+      returning p.distinct_id, case when p.held then p.sending -> -1 -> 'target' else p.desired end as desired, p.desired_hash, p.held, p.synced, p.synced_hash, due.sending as before, p.attempts,
         extract(epoch from coalesce(p.pending_since, p.changed_at))::float8 * 1000 as pending_ms`.execute(this.#db)
     return rows.map((row) => ({
       distinctId: row.distinct_id,
       token,
       desired: row.desired,
       desiredHash: row.desired_hash,
+      held: row.held,
       synced: row.synced,
       syncedHash: row.synced_hash,
       unclear: row.before,
@@ -63,8 +72,9 @@ export class DeliveryStore implements DeliveryState {
           ${jsonArray(records.map(({ unclear }) => JSON.stringify(unclear)))}::jsonb[],
           ${textArray(records.map(({ attempts }) => String(attempts)))}::int[],
           ${jsonArray(records.map(({ failure }) => (failure === null ? null : JSON.stringify(failure))))}::jsonb[],
-          ${textArray(records.map(({ retryInMs }) => (retryInMs === null ? null : String(retryInMs))))}::float8[]
-        ) as i (distinct_id, token, target_hash, synced, synced_hash, sending, attempts, failure, retry_ms)),
+          ${textArray(records.map(({ retryInMs }) => (retryInMs === null ? null : String(retryInMs))))}::float8[],
+          ${records.map(({ claim }) => claim.held)}::boolean[]
+        ) as i (distinct_id, token, target_hash, synced, synced_hash, sending, attempts, failure, retry_ms, held)),
       locked as materialized (
         select k.distinct_id from profile k where k.distinct_id in (select distinct_id from input)
         order by k.distinct_id for update)
@@ -72,7 +82,11 @@ export class DeliveryStore implements DeliveryState {
         synced = i.synced, synced_hash = i.synced_hash, sending = i.sending, claimed_by = null,
         attempts = case when p.desired_hash is not distinct from i.target_hash then i.attempts else least(i.attempts, 1) end,
         failure = case when p.desired_hash is not distinct from i.target_hash or i.retry_ms is not null then i.failure end,
+        lost_at = case when ${SETTLED} then null else p.lost_at end,
+        held = p.held and not ${SETTLED},
         due_at = case
+          when i.held and not p.held then clock_timestamp()
+          when p.held and ${onlyLoses(sql.ref('p.desired'), RECORDED)} then null
           when i.retry_ms is not null then clock_timestamp() + i.retry_ms * interval '1 millisecond'
           when p.desired_hash is not distinct from i.target_hash then null
           when p.desired_hash is not distinct from i.synced_hash and i.sending = '[]' then null

@@ -5,6 +5,7 @@ import { SuprsyncError } from '../core/error.ts'
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts'
 import type { KnownCheckpoint } from '../core/start-decision.ts'
 import type { ReportedCheckpoint } from '../core/status-report.ts'
+import type { BreakerRules } from './breaker-store.ts'
 import { CaptureStore } from './capture-store.ts'
 import type { Schema, StateDatabase } from './database.ts'
 
@@ -91,7 +92,10 @@ export async function hasSlotIntent(db: StateDatabase, slot: string, systemIdent
 }
 
 /** Makes this process the only one whose captures count, and tells from where it goes on. */
-export async function takeOver(db: StateDatabase): Promise<{
+export async function takeOver(
+  db: StateDatabase,
+  breaker: BreakerRules | null = null,
+): Promise<{
   readonly state: CaptureStore
   readonly lsn: Lsn
   /** The newest change stored beyond the checkpoint: slices of a transaction whose end was not. */
@@ -109,7 +113,7 @@ export async function takeOver(db: StateDatabase): Promise<{
   )
   const slicedLsn = sliced.rows[0]?.lsn ?? null
   return {
-    state: new CaptureStore(db, { era: row.era, epoch: row.epoch }),
+    state: new CaptureStore(db, { era: row.era, epoch: row.epoch }, breaker),
     lsn: parseLsn(row.lsn),
     slicedLsn: slicedLsn === null ? null : parseLsn(slicedLsn),
     startXid: BigInt(row.start_xid),

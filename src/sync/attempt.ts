@@ -176,7 +176,7 @@ function accepted(
 ): AttemptEnd {
   const synced = box.original(sealed)
   // What was desired has its hash already: no need to write it out again for each user.
-  const known = synced === claim.desired ? claim.desiredHash : null
+  const known = synced === claim.desired && !claim.held ? claim.desiredHash : null
   const syncedHash = synced === null ? null : (known ?? profileHash(synced))
   return {
     kind: 'accepted',

@@ -5,7 +5,7 @@ import { sleep } from '../core/abort.ts'
 import { errorCode, errorMessage, SuprsyncError } from '../core/error.ts'
 import type { Logger } from '../core/logger.ts'
 import { reconnectDelayMs } from '../core/reconnect.ts'
-import type { CaptureStatus, ServiceStatus } from '../core/service-status.ts'
+import type { CaptureStatus } from '../core/service-status.ts'
 
 export interface Ownership extends AsyncDisposable {
   /** Resolves with the reason when it is lost. */
@@ -46,8 +46,8 @@ export class Service {
     this.#log = log
   }
 
-  status(host: ServiceStatus['host']): ServiceStatus {
-    return { capture: this.#capture, host }
+  get capture(): CaptureStatus {
+    return this.#capture
   }
 
   /** Until `stop` aborts. */

@@ -70,7 +70,7 @@ describe('the mapping of the next start', () => {
       {
         await using second = await start(NOTED)
         await converged(second)
-        expect(second.log().find(({ msg }) => msg === MSG)).toMatchObject({ changed: ['public.users'], added: [] })
+        expect(second.log().find(({ msg }) => msg === MSG)).toMatchObject({ tables: ['public.users'] })
         await second.stop()
       }
       expect(calls(emulator)).toEqual({ POST: 300, PATCH: 30 })

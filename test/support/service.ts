@@ -98,6 +98,8 @@ function defaults({ databaseUrl, emulatorUrl, slot }: ServiceOptions): JsonObjec
     source: { url: databaseUrl, table: 'public.users', slot },
     suprsend: { api_key: 'test', base_url: emulatorUrl, max_requests_per_second: 'off' },
     http: { listen: '127.0.0.1:0' },
+    // Tests delete many; those of the breaker say so themselves.
+    safety: { breaker: 'off' },
     user: { distinct_id: 'id' },
     profile: { $email: 'email', $sms: 'phone', name: 'name', version: 'version' },
   }

@@ -218,7 +218,6 @@ profile:
   $email: [{column: a, const: b}, {colum: x, format: emial}]
   name: [a, b]
 log: {level: verbose}
-safety: on
 `,
     )
     expect(found).toEqual([
@@ -241,7 +240,6 @@ safety: on
       'config.yaml:18:54 profile.$email[1].format: expected email, e164, timezone, language, locale, trim, lower, string, number, boolean, json, iso8601; found a text of 5 characters (did you mean "email"?)',
       'config.yaml:19:9 profile.name: only a channel takes a list of sources; a property has one value',
       'config.yaml:20:14 log.level: expected debug, info, warn, error; found a text of 7 characters',
-      'config.yaml:21:1 safety: this key is not supported yet in this version',
     ])
     expect(found.join('\n')).not.toContain('canary')
   })

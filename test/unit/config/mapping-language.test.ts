@@ -428,7 +428,6 @@ describe('mistakes', () => {
       "user.distinct_id: expected a column's name, {column: name} or {value: CEL}",
     ],
     [{ profile: { n: 'n' }, user: { distinct_id: { value: '1 +' } } }, 'user.distinct_id.value: is no CEL expression'],
-    [{ profile: { n: 'n' }, safety: {} }, 'safety: this key is not supported yet in this version'],
   ])('%j', async (sections, expected) => {
     const found = await problems(sections)
     expect(

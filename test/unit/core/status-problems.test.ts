@@ -56,6 +56,7 @@ const STATE: StateReport = {
   },
   failed: { byCode: [], atLeast: false },
   leftOut: { byKey: [], atLeast: false },
+  breaker: null,
 }
 
 interface Change {
@@ -100,6 +101,7 @@ test.each<[string, Change]>([
   ['wal_budget_low', { slot: { retainedWalBytes: 9 * GB, safeWalBytes: GB } }],
   ['wal_budget_low', { slot: { walStatus: 'unreserved' } }],
   ['wal_retained', { slot: { retainedWalBytes: 2 * GB } }],
+  ['breaker_open', { state: { breaker: { openedAt: 0, recent: 100, users: 200, held: null } } }],
   ['delivery_behind', { state: { pending: { ...pending, dueNow: 1, oldestLiveAgeMs: 6 * MINUTES } } }],
 ])('%s', (code, change) => {
   const problems = problemsOf(report(change), SETTINGS)

@@ -12,6 +12,7 @@ const CLAIM: Claim = {
   token: 'mine',
   desired: { channels: { $email: ['new@example.com'] }, properties: {} },
   desiredHash: 'h',
+  held: false,
   synced: null,
   syncedHash: null,
   unclear: [],

@@ -49,6 +49,7 @@ export class FakeState implements DeliveryState {
         token,
         desired: EMPTY_PROFILE,
         desiredHash: 'h',
+        held: false,
         synced: null,
         syncedHash: null,
         unclear,
