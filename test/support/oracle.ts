@@ -19,6 +19,8 @@ export interface Converging {
   readonly database: TestDatabase
   readonly emulator: Emulator
   readonly config: Config
+  /** Where the service's state is; default: in the database. */
+  readonly state?: TestDatabase
   /** Users that SuprSend rejects: whatever it holds of them is right. */
   readonly failedIds?: readonly string[]
   readonly timeoutMs?: number
@@ -131,8 +133,8 @@ function compare(
   return differences
 }
 
-async function usersWaiting({ database, config, failedIds = [] }: Converging): Promise<number> {
-  const [row] = await database.query<{ waiting: number }>(
+async function usersWaiting({ database, state = database, config, failedIds = [] }: Converging): Promise<number> {
+  const [row] = await state.query<{ waiting: number }>(
     `SELECT count(*)::int AS waiting FROM ${config.state.schema}.profile
      WHERE (due_at IS NOT NULL OR sending <> '[]') AND NOT distinct_id = ANY($1)`,
     [failedIds],
@@ -140,13 +142,14 @@ async function usersWaiting({ database, config, failedIds = [] }: Converging): P
   return row?.waiting ?? 0
 }
 
-async function explain({ database, emulator, config }: Converging, some: readonly Difference[]): Promise<string> {
+async function explain(
+  { database, state: store = database, emulator, config }: Converging,
+  some: readonly Difference[],
+): Promise<string> {
   const lines: string[] = []
   for (const { distinctId, expected, found } of some) {
-    const state = await database.query(`SELECT * FROM ${config.state.schema}.profile WHERE distinct_id = $1`, [
-      distinctId,
-    ])
-    const rows = await database.query(
+    const state = await store.query(`SELECT * FROM ${config.state.schema}.profile WHERE distinct_id = $1`, [distinctId])
+    const rows = await store.query(
       `SELECT key, part, change_xid::text, change_lsn::text, read_snapshot::text FROM ${config.state.schema}.source_row WHERE distinct_id = $1`,
       [distinctId],
     )
