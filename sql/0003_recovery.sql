@@ -11,7 +11,5 @@ ALTER TABLE backfill ADD COLUMN sweep boolean NOT NULL DEFAULT false;
 -- Its last page is stored; what is left is to sweep.
 ALTER TABLE backfill ADD COLUMN paged_at timestamptz;
 
--- How the table was followed: another primary key stores its rows under other keys; a table that was taken out of the publication
--- and put back was not streamed meanwhile. NULL: not noted yet.
-ALTER TABLE mapped_table ADD COLUMN key_columns text;
-ALTER TABLE mapped_table ADD COLUMN membership text;
+-- How the table looked (core/table-shape.ts): what changes that may have changed rows of which no stream told. NULL: not noted yet.
+ALTER TABLE mapped_table ADD COLUMN shape jsonb;

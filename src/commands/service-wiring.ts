@@ -87,6 +87,7 @@ export class RunningService implements AsyncDisposable {
                 openSource: () => source.openSource(),
                 takeOver: () => takeOver(state, breakerRules(config, captureLog)),
                 owed: (store, compiled) => source.owed(store, compiled),
+                watch: (opened, ending) => source.watch(opened, ending),
               },
               metrics,
               log: captureLog,

@@ -2,16 +2,18 @@
 // now, and what is owed for them. One instance a process; each stretch of capturing asks it anew. How a stretch comes by its
 // slot is in source-start.ts.
 import type { Config } from '../config/config.ts'
+import { sleep } from '../core/abort.ts'
 import { SuprsyncError } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
-import { decideRemap, isAsNoted, type OwedReading, TABLE_GAPS, type TableState } from '../core/remap-decision.ts'
+import { decideRemap, isAsNoted, type OwedReading, type TableState } from '../core/remap-decision.ts'
 import type { Source } from '../core/source-port.ts'
 import { RECOVER_BY_HAND } from '../core/start-decision.ts'
+import { shapeChange, type TableShape } from '../core/table-shape.ts'
 import { connectionConfig, openPool } from '../postgres/connection.ts'
 import { readCurrentXid, readNewXid } from '../postgres/pages.ts'
-import { readMembership } from '../postgres/publication.ts'
 import { isSlotInUse, ReplicationStream } from '../postgres/stream.ts'
+import { readTableShape } from '../postgres/table-shape.ts'
 import { type OwedTable, readMappedTables, readOwedBackfills } from '../state/backfill-store.ts'
 import type { CaptureStore } from '../state/capture-store.ts'
 import type { StateDatabase } from '../state/database.ts'
@@ -19,6 +21,8 @@ import type { Owed } from '../sync/capture-session.ts'
 import type { CompiledSource, MappedTable } from '../sync/row-mapper.ts'
 import { openTables } from './compiled-tables.ts'
 import { prepareSource } from './source-start.ts'
+
+const WATCH_EVERY_MS = 5_000
 
 export interface SourceWiringOptions {
   readonly config: Config
@@ -51,9 +55,12 @@ export class SourceWiring implements AsyncDisposable {
   async openSource(): Promise<{ readonly source: Source } & CompiledSource> {
     const { config } = this.#options
     const compiled = await openTables(this.#pool, config)
+    const opened = await this.#states(compiled.tables)
+    const verify = async () => this.#compare(opened, await this.#states(compiled.tables))
     const source: Source = {
       tables: compiled.tables,
       readCurrentXid: () => readCurrentXid(this.#pool),
+      verify,
       openStream: async (startLsn, signal) => {
         const { url, slot, publication } = config.source
         const connection = connectionConfig(url.reveal(), { applicationName: 'suprsync' })
@@ -66,6 +73,10 @@ export class SourceWiring implements AsyncDisposable {
         }
       },
     }
+    this.#compare(
+      opened,
+      opened.map((is, at) => ({ ...is, shape: asOpened(is.shape, compiled.tables[at]) })),
+    )
     return { source, ...compiled }
   }
 
@@ -73,16 +84,15 @@ export class SourceWiring implements AsyncDisposable {
   async owed(store: CaptureStore, { tables }: CompiledSource): Promise<Owed> {
     const { config, state, log } = this.#options
     const known = await readMappedTables(state)
-    const now = await Promise.all(tables.map((table) => this.#stateOf(table)))
+    const now = await this.#states(tables)
     const { owed, dropped } = decideRemap(known, now)
-    for (const { source, reason } of owed) {
-      const gap = TABLE_GAPS[reason]
-      if (gap === undefined || known.some((table) => table.source === source && table.gap !== null)) continue
-      const what = `The table ${source} ${gap} since the checkpoint.`
-      if (config.recovery === 'manual') throw new SuprsyncError(reason, `${what} ${RECOVER_BY_HAND}`)
+    for (const { source, reason, what, sweep } of owed) {
+      if (what === null) continue
+      const message = `The table ${source} ${what}.`
+      if (config.recovery === 'manual' && sweep) throw new SuprsyncError(reason, `${message} ${RECOVER_BY_HAND}`)
       log.warn(
         { code: reason, table: source },
-        `${what} Recovering: its rows are read again, and what is gone is removed.`,
+        `${message} Its rows are read again${sweep ? ', and what is gone is removed' : ''}.`,
       )
     }
     const remapped = owed.filter(({ reason }) => reason === 'mapping_changed').map(({ source }) => source)
@@ -97,13 +107,43 @@ export class SourceWiring implements AsyncDisposable {
     return { backfills: runs.filter(({ source }) => followed.has(source)), dropped }
   }
 
-  async #stateOf({ name, table, mappingHash }: MappedTable): Promise<TableState> {
-    const { publication } = this.#options.config.source
-    const membership = await readMembership(this.#pool, publication, table)
-    if (membership === null) {
-      throw new SuprsyncError('publication_missing', `The publication ${publication} is gone.`)
+  /** While a stretch lasts: looks now and then. A stream says nothing of a publication that was altered or of a new partition. */
+  async watch({ verify }: Source, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await sleep(WATCH_EVERY_MS, signal)
+      if (signal.aborted) return
+      try {
+        await verify()
+      } catch (error) {
+        if (error instanceof SuprsyncError) throw error
+        this.#options.log.debug({ err: error }, 'the tables could not be looked at')
+      }
     }
-    return { source: name, tableOid: table.oid, mappingHash, keyColumns: JSON.stringify(table.key), membership }
+  }
+
+  /** @throws SuprsyncError `table_altered`: the next stretch opens it anew, and decides what that means. */
+  #compare(opened: readonly TableState[], now: readonly TableState[]): void {
+    for (const [at, { source, shape }] of now.entries()) {
+      const was = opened[at]?.shape
+      if (was === undefined) continue
+      const lost = Object.keys(was.columns).filter((name) => !(name in shape.columns))
+      const change =
+        lost.length > 0 ? `lost columns that are mapped: ${lost.join(', ')}` : shapeChange(was, shape)?.what
+      if (change) throw new SuprsyncError('table_altered', `The table ${source} ${change}; it is opened anew.`)
+    }
+  }
+
+  async #states(tables: CompiledSource['tables']): Promise<readonly TableState[]> {
+    const { publication } = this.#options.config.source
+    return await Promise.all(
+      tables.map(async ({ name, table, mappingHash }: MappedTable) => {
+        const shape = await readTableShape(this.#pool, publication, table)
+        if (shape === null) throw new SuprsyncError('table_missing', `There is no table ${name}.`)
+        if (shape.membership === null)
+          throw new SuprsyncError('publication_missing', `The publication ${publication} is gone.`)
+        return { source: name, mappingHash, shape }
+      }),
+    )
   }
 
   /** Child tables first: a user is then told with all that belongs to it. */
@@ -142,4 +182,14 @@ export class SourceWiring implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool.end()
   }
+}
+
+/** The types that the table was opened with: it may have been altered between the two looks at it. */
+function asOpened(shape: TableShape, opened: MappedTable | undefined): TableShape {
+  const columns = Object.entries(shape.columns).map(([name, text]) => {
+    const type = opened?.table.wanted.find((column) => column.name === name)?.type.oid
+    const [place, oid, ...more] = text.split(' ')
+    return [name, type === undefined || String(type) === oid ? text : [place, type, ...more].join(' ')]
+  })
+  return { ...shape, columns: Object.fromEntries(columns) }
 }

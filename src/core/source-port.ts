@@ -41,6 +41,8 @@ export interface Source {
   /** The users table, then the child tables in the order of the mapping. */
   readonly tables: readonly SourceTable[]
   openStream(startLsn: Lsn, signal: AbortSignal): Promise<ChangeStream>
+  /** Rejects when a table is no longer what it was opened as. */
+  verify(): Promise<void>
   /** The newest transaction id the source has given out. */
   readCurrentXid(): Promise<bigint>
 }

@@ -156,29 +156,3 @@ async function fits(client: Queryable, name: string, tables: readonly PublishedT
   }
   return true
 }
-
-/**
- * By what the table is published, as one text: the publication's options and its entries. Whoever takes the table out and puts it
- * back, or alters the options and back, leaves another text. Null when there is no such publication.
- */
-export async function readMembership(client: Queryable, publication: string, table: TableName): Promise<string | null> {
-  // xmin: each change of the publication's own row is a new version of it; of a whole schema's entry since PostgreSQL 15.
-  const [server] = await queryRows<{ schemas: boolean }>(
-    client,
-    "SELECT to_regclass('pg_catalog.pg_publication_namespace') IS NOT NULL AS schemas",
-  )
-  const bySchema = server?.schemas
-    ? `(SELECT string_agg(s.oid::text, ',' ORDER BY s.oid) FROM pg_catalog.pg_publication_namespace s
-        JOIN pg_catalog.pg_namespace n ON n.oid = s.pnnspid WHERE s.pnpubid = p.oid AND n.nspname = $2)`
-    : 'NULL'
-  const [row] = await queryRows<{ membership: string }>(
-    client,
-    `${FAMILY}
-    SELECT concat_ws(' ', p.oid, p.xmin::text,
-      (SELECT string_agg(r.oid::text, ',' ORDER BY r.oid) FROM pg_catalog.pg_publication_rel r JOIN family f ON f.oid = r.prrelid
-       WHERE r.prpubid = p.oid), ${bySchema}) AS membership
-    FROM pg_catalog.pg_publication p WHERE p.pubname = $1`,
-    [publication, table.schema, table.name],
-  )
-  return row?.membership ?? null
-}

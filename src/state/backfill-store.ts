@@ -3,6 +3,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { KnownTable, TableState } from '../core/remap-decision.ts'
 import type { TextRow } from '../core/row.ts'
+import type { TableShape } from '../core/table-shape.ts'
 import type { Schema, StateDatabase } from './database.ts'
 
 export interface BackfillRun {
@@ -49,34 +50,18 @@ export async function readOwedBackfills(db: StateDatabase, era: number): Promise
 }
 
 export async function readMappedTables(db: Kysely<Schema>): Promise<readonly KnownTable[]> {
-  const { rows } = await sql<{
-    source: string
-    table_oid: number
-    mapping_hash: string
-    key_columns: string | null
-    membership: string | null
-    gap: string | null
-  }>`
-    select source, table_oid::int8::float8 as table_oid, mapping_hash, key_columns, membership, gap
-    from mapped_table order by source`.execute(db)
-  return rows.map((row) => ({
-    source: row.source,
-    tableOid: row.table_oid,
-    mappingHash: row.mapping_hash,
-    keyColumns: row.key_columns,
-    membership: row.membership,
-    gap: row.gap,
-  }))
+  const { rows } = await sql<{ source: string; mapping_hash: string; shape: TableShape | null; gap: string | null }>`
+    select source, mapping_hash, shape, gap from mapped_table order by source`.execute(db)
+  return rows.map(({ source, mapping_hash, shape, gap }) => ({ source, mappingHash: mapping_hash, shape, gap }))
 }
 
 /** How the table is followed from now on. */
-export async function noteTable(db: Kysely<Schema>, table: TableState): Promise<void> {
-  const { source, tableOid, mappingHash, keyColumns, membership } = table
+export async function noteTable(db: Kysely<Schema>, { source, mappingHash, shape }: TableState): Promise<void> {
   await sql`
-    insert into mapped_table (source, table_oid, mapping_hash, key_columns, membership)
-    values (${source}, ${tableOid}, ${mappingHash}, ${keyColumns}, ${membership})
+    insert into mapped_table (source, table_oid, mapping_hash, shape)
+    values (${source}, ${shape.oid}, ${mappingHash}, ${JSON.stringify(shape)}::jsonb)
     on conflict (source) do update set table_oid = excluded.table_oid, mapping_hash = excluded.mapping_hash,
-      key_columns = excluded.key_columns, membership = excluded.membership, gap = null`.execute(db)
+      shape = excluded.shape, gap = null`.execute(db)
 }
 
 export interface OwedTable extends TableState {

@@ -25,6 +25,8 @@ export interface CapturePorts<State extends CaptureState = CaptureState> {
   openSource(): Promise<{ readonly source: Source } & CompiledSource>
   /** What the mapping of today owes; noted in state, so that an interrupted one is resumed. */
   owed(state: State, compiled: CompiledSource): Promise<Owed>
+  /** Rejects when a table is no longer what it was opened as; resolves when the signal aborts. */
+  watch(source: Source, signal: AbortSignal): Promise<void>
 }
 
 export interface CaptureSessionOptions<State extends CaptureState = CaptureState> {
@@ -85,10 +87,17 @@ export async function runCaptureSession<State extends CaptureState>(
   const backfilled = backfill().catch((error: unknown) => {
     if (!either.aborted) throw error
   })
+  const watched = ports.watch(source, either)
   try {
-    await Promise.all([captured, backfilled])
+    await Promise.race([Promise.all([captured, backfilled]), untilItFails(watched)])
   } finally {
     ended.abort()
-    await Promise.allSettled([captured, backfilled])
+    await Promise.allSettled([captured, backfilled, watched])
   }
+}
+
+/** Its end alone ends nothing. */
+async function untilItFails(task: Promise<void>): Promise<never> {
+  await task
+  return await new Promise<never>(() => undefined)
 }

@@ -133,6 +133,8 @@ export class Capture {
         if (event.replyRequested) this.#asked = true
         return
       case 'reshaped':
+        // In WAL of before the table was altered that is a matter of reading rows again; today's table must be opened anew.
+        await this.#options.source.verify()
         this.#options.log.warn({ columns: event.columns }, 'columns of the table changed; its rows are read again')
         return
       case 'truncate':

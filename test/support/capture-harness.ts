@@ -116,10 +116,8 @@ export class CaptureHarness implements AsyncDisposable {
       [...tables.slice(1), harness.table].map((table) => ({
         ...{
           source: `${table.schema}.${table.name}`,
-          tableOid: table.oid,
           mappingHash: 'm',
-          keyColumns: '[]',
-          membership: '',
+          shape: { oid: table.oid, key: '[]', columns: {}, partitions: '', membership: '' },
         },
         ...{ reason: 'first_start', sweep: false, rowsEstimated: null, startXid: null },
       })),
@@ -176,6 +174,7 @@ export class CaptureHarness implements AsyncDisposable {
     const source: Source = {
       tables,
       readCurrentXid: () => readCurrentXid(this.sourcePool),
+      verify: async () => undefined,
       openStream: async (startLsn, signal) => {
         const connection = connectionConfig(this.#database.url)
         const { slot } = this.#database

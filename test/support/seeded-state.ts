@@ -47,7 +47,9 @@ export async function makeStateAtCheckpoint(database: TestDatabase): Promise<Sta
     rowsEstimated: null,
     sweep: false,
   }
-  await oweBackfills(db, 1, [{ ...owed, keyColumns: '["id"]', membership: '', startXid: null }])
+  await oweBackfills(db, 1, [
+    { ...owed, shape: { oid: 1, key: '["id"]', columns: {}, partitions: '', membership: '' }, startXid: null },
+  ])
   return db
 }
 

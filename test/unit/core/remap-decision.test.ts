@@ -1,19 +1,39 @@
 // What a start owes when the mapping is another one than the last, or a table is.
 import { expect, test } from 'vitest'
-import { decideRemap, type KnownTable, type OwedReading, type TableState } from '../../../src/core/remap-decision.ts'
+import {
+  decideRemap,
+  isAsNoted,
+  type KnownTable,
+  type OwedReading,
+  type TableState,
+} from '../../../src/core/remap-decision.ts'
+import type { TableShape } from '../../../src/core/table-shape.ts'
 
-function table(source: string, is: Partial<KnownTable> = {}): KnownTable {
-  return { source, mappingHash: 'm', tableOid: 1, keyColumns: 'id', membership: 'p', gap: null, ...is }
+const SHAPE: TableShape = {
+  oid: 1,
+  key: '["id"]',
+  columns: { id: '1 23', email: '2 25' },
+  partitions: '',
+  membership: 'p',
 }
+
+const shape = (is: Partial<TableShape>) => ({ shape: { ...SHAPE, ...is } })
+const table = (source: string, is: Partial<KnownTable> = {}): KnownTable => ({
+  ...{ source, mappingHash: 'm', shape: SHAPE, gap: null },
+  ...is,
+})
 const now = (source: string, is: Partial<TableState> = {}): TableState => ({
-  ...{ source, mappingHash: 'm', tableOid: 1, keyColumns: 'id', membership: 'p' },
+  ...{ source, mappingHash: 'm', shape: SHAPE },
   ...is,
 })
 const owed = (source: string, reason: string, more: Partial<OwedReading> = {}): OwedReading => ({
-  ...{ source, reason, sweep: false, fresh: false },
+  ...{ source, reason, what: null, sweep: false, fresh: false },
   ...more,
 })
+const FRESH = { fresh: true }
 const GAP = { sweep: true, fresh: true }
+const altered = (source: string, reason: string, more = GAP) =>
+  owed(source, reason, { ...more, what: expect.any(String) })
 
 test.each<[string, readonly KnownTable[], readonly TableState[], readonly OwedReading[], readonly string[]]>([
   ['nothing, where nothing changed', [table('u'), table('c')], [now('u'), now('c')], [], []],
@@ -21,7 +41,7 @@ test.each<[string, readonly KnownTable[], readonly TableState[], readonly OwedRe
     'all of it at the first start',
     [],
     [now('u'), now('c')],
-    [owed('u', 'first_start', { fresh: true }), owed('c', 'first_start', { fresh: true })],
+    [owed('u', 'first_start', FRESH), owed('c', 'first_start', FRESH)],
     [],
   ],
   [
@@ -31,30 +51,45 @@ test.each<[string, readonly KnownTable[], readonly TableState[], readonly OwedRe
     [owed('c', 'mapping_changed')],
     [],
   ],
-  [
-    'a child table that is new',
-    [table('u')],
-    [now('u'), now('c')],
-    [owed('c', 'mapping_changed', { fresh: true })],
-    [],
-  ],
+  ['a child table that is new', [table('u')], [now('u'), now('c')], [owed('c', 'mapping_changed', FRESH)], []],
   ['to take back what is mapped no more', [table('u'), table('c')], [now('u')], [], ['c']],
-  ['a table that was replaced', [table('u')], [now('u', { tableOid: 2 })], [owed('u', 'table_replaced', GAP)], []],
+  ['a table that was replaced', [table('u')], [now('u', shape({ oid: 2 }))], [altered('u', 'table_replaced')], []],
   [
     'a table that was out of the publication',
     [table('u')],
-    [now('u', { membership: 'q' })],
-    [owed('u', 'publication_changed', GAP)],
+    [now('u', shape({ membership: 'q' }))],
+    [altered('u', 'publication_changed')],
     [],
   ],
   [
     'a table with another key',
     [table('u')],
-    [now('u', { keyColumns: 'a,b' })],
-    [owed('u', 'primary_key_changed', GAP)],
+    [now('u', shape({ key: '["a"]' }))],
+    [altered('u', 'primary_key_changed')],
     [],
   ],
-  ['nothing for what was not noted before', [table('u', { membership: null, keyColumns: null })], [now('u')], [], []],
+  [
+    'a table with other partitions',
+    [table('u')],
+    [now('u', shape({ partitions: 'x' }))],
+    [altered('u', 'partitions_changed')],
+    [],
+  ],
+  [
+    'a table with a retyped column, without a sweep',
+    [table('u')],
+    [now('u', shape({ columns: { id: '1 23', email: '2 1043' } }))],
+    [altered('u', 'columns_changed', { sweep: false, fresh: true })],
+    [],
+  ],
+  [
+    'nothing but the mapping for columns that only one names',
+    [table('u')],
+    [now('u', { ...shape({ columns: { id: '1 23', name: '3 25' } }), mappingHash: 'n' })],
+    [owed('u', 'mapping_changed')],
+    [],
+  ],
+  ['nothing for what was not noted before', [table('u', { shape: null })], [now('u')], [], []],
   [
     'every table after a gap, whatever else changed',
     [table('u', { gap: 'slot_lost' }), table('c', { gap: 'slot_lost' })],
@@ -64,4 +99,10 @@ test.each<[string, readonly KnownTable[], readonly TableState[], readonly OwedRe
   ],
 ])('it owes %s', (_, known, is, expected, dropped) => {
   expect(decideRemap(known, is)).toEqual({ owed: expected, dropped })
+  // What is owed is noted; and what is noted needs no note.
+  for (const table of is) {
+    const isNoted = isAsNoted(known, table)
+    if (expected.some(({ source }) => source === table.source)) expect(isNoted).toBe(false)
+    expect(isAsNoted([{ ...table, gap: null }], table)).toBe(true)
+  }
 })
