@@ -8,15 +8,15 @@ import { until } from '../support/wait.ts'
 import { createUsersTable, insertUsers } from '../support/workload.ts'
 
 const ROWS = 300_000
-const MOST_BYTES = 200 << 20
+/** What the process itself has; the pages of Node's own program, which are the machine's to keep, come on top. */
+const MOST_BYTES = 180 << 20
 
-/** The most memory the process ever had resident. */
-async function peakBytes(pid: number): Promise<number> {
+async function ownBytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024
+  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024
 }
 
-test('300,000 rows in one transaction within 200 MB', async () => {
+test('300,000 rows in one transaction within 180 MB', async () => {
   await using database = await createTestDatabase()
   await createUsersTable(database)
   await insertUsers(database, 10)
@@ -45,15 +45,17 @@ test('300,000 rows in one transaction within 200 MB', async () => {
   }
   // Never some of them: all at once, with the transaction's end.
   const seen = new Set<number>()
+  let peakBytes = 0
   await until(
     async () => {
       const { stored, claimable } = await progress()
       seen.add(claimable)
+      peakBytes = Math.max(peakBytes, await ownBytes(service.pid))
       return stored === ROWS && claimable === ROWS
     },
-    { what: 'the transaction to be stored', timeoutMs: 55_000, pollMs: 1_000 },
+    { what: 'the transaction to be stored', timeoutMs: 55_000, pollMs: 500 },
   )
   expect([...seen].toSorted((a, b) => a - b)).toEqual([0, ROWS])
-  expect(await peakBytes(service.pid)).toBeLessThan(MOST_BYTES)
+  expect(peakBytes).toBeLessThan(MOST_BYTES)
   expect(emulator.users().size).toBe(0)
 })
