@@ -2,6 +2,7 @@
 // Works with and without a running service, which notices within seconds. Counts only, never who (P8).
 import { Command } from 'commander'
 import type { HeldUsers } from '../core/status-report.ts'
+import { notifyService } from '../state/backfill-request.ts'
 import { approveLosses, countHeld, readBreaker, rejectLosses } from '../state/breaker-store.ts'
 import type { StateDatabase } from '../state/database.ts'
 import { readConfig } from './config-file.ts'
@@ -55,7 +56,8 @@ function command({ name, description, question, done, act }: Way): Command {
       `\nExamples:\n  $ suprsync status            what is held, and since when\n  $ suprsync ${name}\n  $ suprsync ${name} --yes --json\n`,
     )
     .action(async ({ config: path, yes, json }: Options) => {
-      await withState(await readConfig(path), async (db) => {
+      const config = await readConfig(path)
+      await withState(config, async (db) => {
         const held = await countHeld(db)
         const total = held.deletions + held.channels
         if (total === 0 && (await readBreaker(db)) === null) {
@@ -64,6 +66,7 @@ function command({ name, description, question, done, act }: Way): Command {
         }
         await confirm(question(held), { yes })
         const users = await act(db)
+        await notifyService(db, config.state.schema)
         if (json) printJson({ open: false, users })
         else printLine(done(users))
       })

@@ -40,6 +40,11 @@ export const CATALOG: readonly CatalogEntry[] = [
     load: async () => (await import('./failed.ts')).failedCommand(),
   },
   {
+    name: 'backfill',
+    summary: 'read rows again while the service runs',
+    load: async () => (await import('./backfill.ts')).backfillCommand(),
+  },
+  {
     name: 'approve',
     summary: 'send what the circuit breaker holds',
     load: async () => (await import('./approve.ts')).approveCommand(),

@@ -3,6 +3,7 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { SuprsyncError } from '../core/error.ts'
 import { isRowFailure, ROW_FAILURES } from '../core/failed-row.ts'
+import { notifyService } from '../state/backfill-request.ts'
 import type { StateDatabase } from '../state/database.ts'
 import { listFailed, retryAllFailed, retryUsers } from '../state/failed-store.ts'
 import { readLockHolder } from '../state/report.ts'
@@ -87,6 +88,7 @@ function retryCommand(): Command {
       const config = await readConfig(options.config)
       const { retried, running } = await withState(config, async (db) => ({
         retried: await retry(db),
+        notified: await notifyService(db, config.state.schema),
         running: (await readLockHolder(db, config.state.schema)) !== null,
       }))
       if (options.json) printJson({ retried, service_running: running })

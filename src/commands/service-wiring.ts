@@ -9,7 +9,9 @@ import type { Logger } from '../core/logger.ts'
 import { exclusiveKeys } from '../core/mapping-spec.ts'
 import type { Metrics } from '../core/metrics.ts'
 import type { ServiceStatus } from '../core/service-status.ts'
+import { Wake } from '../core/wake.ts'
 import { connectionConfig } from '../postgres/connection.ts'
+import { failRun } from '../state/backfill-request.ts'
 import type { BreakerRules } from '../state/breaker-store.ts'
 import { openStateDatabase, type StateDatabase } from '../state/database.ts'
 import { DeliveryStore } from '../state/delivery-store.ts'
@@ -64,6 +66,8 @@ export class RunningService implements AsyncDisposable {
     const { state, source } = this
     const tidy = new Tidy(state, source.pool)
     this.#watch = new StateWatch(state, stateLog)
+    const wake = new Wake()
+    let wakeDelivery: () => void = () => undefined
     let migrated = false
     let endedBy: string | null = null
     this.#service = new Service(
@@ -74,7 +78,10 @@ export class RunningService implements AsyncDisposable {
             if (applied.length > 0) stateLog.info({ applied }, 'migrated the state')
             migrated = true
           }
-          return await LockSession.acquire(stateUrl, config.state.schema)
+          return await LockSession.acquire(stateUrl, config.state.schema, () => {
+            wake.ring()
+            wakeDelivery()
+          })
         },
         capture: (hooks, signal) =>
           runCaptureSession(
@@ -88,11 +95,15 @@ export class RunningService implements AsyncDisposable {
                 takeOver: () => takeOver(state, breakerRules(config, captureLog)),
                 owed: (store, compiled) => source.owed(store, compiled),
                 watch: (opened, ending) => source.watch(opened, ending),
+                nextBackfills: (store, compiled, ending) =>
+                  source.nextBackfills(store, compiled, { wake, signal: ending }),
+                endBackfill: (run, code) => failRun(state, run.id, code),
               },
               metrics,
               log: captureLog,
               failPoints,
               onBackfill: options.onBackfill,
+              mostRowsPerSecond: config.backfill.maxRowsPerSecond,
               ...hooks,
             },
             signal,
@@ -131,6 +142,7 @@ export class RunningService implements AsyncDisposable {
             failPoints,
           })
           this.#inHand = () => deliver.inHand
+          wakeDelivery = () => deliver.wake()
           return deliver
         },
         tidy: () => tidy.run(),

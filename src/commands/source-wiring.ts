@@ -10,11 +10,12 @@ import { decideRemap, isAsNoted, type OwedReading, type TableState } from '../co
 import type { Source } from '../core/source-port.ts'
 import { RECOVER_BY_HAND } from '../core/start-decision.ts'
 import { shapeChange, type TableShape } from '../core/table-shape.ts'
+import type { Wake } from '../core/wake.ts'
 import { connectionConfig, openPool } from '../postgres/connection.ts'
 import { readCurrentXid, readNewXid } from '../postgres/pages.ts'
 import { isSlotInUse, ReplicationStream } from '../postgres/stream.ts'
 import { readTableShape } from '../postgres/table-shape.ts'
-import { type OwedTable, readMappedTables, readOwedBackfills } from '../state/backfill-store.ts'
+import { type BackfillRun, type OwedTable, readMappedTables, readOwedBackfills } from '../state/backfill-store.ts'
 import type { CaptureStore } from '../state/capture-store.ts'
 import type { StateDatabase } from '../state/database.ts'
 import type { Owed } from '../sync/capture-session.ts'
@@ -23,6 +24,8 @@ import { openTables } from './compiled-tables.ts'
 import { prepareSource } from './source-start.ts'
 
 const WATCH_EVERY_MS = 5_000
+/** For readings that were asked for and whose notice was missed. */
+const LOOK_EVERY_MS = 2_000
 
 export interface SourceWiringOptions {
   readonly config: Config
@@ -102,9 +105,27 @@ export class SourceWiring implements AsyncDisposable {
     }
     const noted = now.filter((is) => !isAsNoted(known, is))
     if (noted.length > 0) await store.owe(await this.#owing(tables, now, owed), noted)
+    return { backfills: await this.#unfinished(store, tables), dropped }
+  }
+
+  /** Readings that were asked for since; waits for the first of them. */
+  async nextBackfills(
+    store: CaptureStore,
+    { tables }: CompiledSource,
+    { wake, signal }: { readonly wake: Wake; readonly signal: AbortSignal },
+  ): Promise<readonly BackfillRun[]> {
+    while (!signal.aborted) {
+      const runs = await this.#unfinished(store, tables)
+      if (runs.length > 0) return runs
+      await wake.wait(LOOK_EVERY_MS, signal)
+    }
+    return []
+  }
+
+  async #unfinished(store: CaptureStore, tables: CompiledSource['tables']): Promise<readonly BackfillRun[]> {
     const followed = new Set(tables.map(({ name }) => name))
-    const runs = await readOwedBackfills(state, store.era)
-    return { backfills: runs.filter(({ source }) => followed.has(source)), dropped }
+    const runs = await readOwedBackfills(this.#options.state, store.era)
+    return runs.filter(({ source }) => followed.has(source))
   }
 
   /** While a stretch lasts: looks now and then. A stream says nothing of a publication that was altered or of a new partition. */

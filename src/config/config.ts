@@ -16,6 +16,7 @@ export interface Config {
   readonly mapping: MappingSpec
   /** By fingerprint: the texts that stand behind the references in the mapping's constants. */
   readonly mappingSecrets: ReadonlyMap<string, Secret>
+  readonly backfill: { /** null = no limit of ours. */ readonly maxRowsPerSecond: number | null }
   /** What is done about changes that may have been missed. */
   readonly recovery: Recovery
   readonly safety: { /** null = `off`. */ readonly breaker: BreakerSettings | null }

@@ -77,6 +77,18 @@ const suprsend = z.strictObject({
   body_timeout: duration.default(15_000),
 })
 
+const backfill = z.strictObject({
+  max_rows_per_second: scalar(
+    'a whole number from 1 to 1000000, or off',
+    (input) => {
+      if (isOff(input)) return { limit: null }
+      const limit = readInteger(input)
+      return limit !== null && limit >= 1 && limit <= 1_000_000 ? { limit } : null
+    },
+    { anyOf: [{ type: 'integer', minimum: 1, maximum: 1_000_000 }, { type: 'string' }, { const: false }] },
+  ).default({ limit: null }),
+})
+
 const http = z.strictObject({
   listen: scalar(
     'an address such as 127.0.0.1:9464, or off',
@@ -185,6 +197,7 @@ export const configSchema = z.strictObject({
   children: z
     .array(z.unknown(), { error: 'expected a list of child tables, each with table, user and profile' })
     .default([]),
+  backfill: backfill.prefault({}),
   recovery: choice(RECOVERIES).default('auto'),
   safety: safety.prefault({}),
   shutdown_timeout: duration.default(20_000),

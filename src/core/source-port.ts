@@ -22,8 +22,11 @@ export interface Page {
 }
 
 export interface Pages {
-  /** The rows after `cursor` (key texts of the last row read; null: from the start), in key order. */
-  page(cursor: TextRow | null, limit: number): Promise<Page>
+  /**
+   * The rows after `cursor` (key texts of the last row read; null: from the start), in key order.
+   * @param filter SQL over the row; null: all of them.
+   */
+  page(cursor: TextRow | null, limit: number, filter?: string | null): Promise<Page>
   /** Rows by their primary keys in one statement; missing ones are simply not there. */
   rows(keys: readonly TextRow[]): Promise<Page>
   /** From the planner's statistics; null when the table was never analysed. */

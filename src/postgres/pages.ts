@@ -23,11 +23,16 @@ export class PageReader implements Pages {
   }
 
   /** The rows after `cursor` (key texts of the last row read; null: from the start), in key order. */
-  async page(cursor: TextRow | null, limit: number): Promise<Page> {
+  async page(cursor: TextRow | null, limit: number, filter: string | null = null): Promise<Page> {
     const keys = this.#table.wanted.slice(0, this.#table.key.length)
     const order = keys.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ')
     const bounds = keys.map((column, index) => `$${index + 1}::${column.type.name}`).join(', ')
-    const where = cursor === null ? '' : `where (${order}) > (${bounds})`
+    // A filter may end in a comment.
+    const conditions = [
+      ...(filter === null ? [] : [`(${filter}\n)`]),
+      ...(cursor === null ? [] : [`(${order}) > (${bounds})`]),
+    ]
+    const where = conditions.length === 0 ? '' : `where ${conditions.join(' and ')}`
     return await this.#read(`${where} order by ${order} limit ${Math.trunc(limit)}`, cursor ?? [])
   }
 

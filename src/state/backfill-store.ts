@@ -17,6 +17,7 @@ export interface BackfillRun {
   readonly firstSnapshot: string | null
   readonly sweep: boolean
   readonly paged: boolean
+  readonly filter: string | null
 }
 
 /** The unfinished runs of this era, in the order in which they are to be done. */
@@ -32,8 +33,9 @@ export async function readOwedBackfills(db: StateDatabase, era: number): Promise
     first_snapshot: string | null
     sweep: boolean
     paged: boolean
+    filter: string | null
   }>`
-    select id::text, source, start_xid::text, reason, cursor, rows_read::text, rows_estimated::text, first_snapshot::text, sweep, paged_at is not null as paged from backfill
+    select id::text, source, start_xid::text, reason, cursor, rows_read::text, rows_estimated::text, first_snapshot::text, sweep, paged_at is not null as paged, filter from backfill
     where era = ${era} and finished_at is null order by id`.execute(db)
   return rows.map((row) => ({
     id: row.id,
@@ -46,6 +48,7 @@ export async function readOwedBackfills(db: StateDatabase, era: number): Promise
     firstSnapshot: row.first_snapshot,
     sweep: row.sweep,
     paged: row.paged,
+    filter: row.filter,
   }))
 }
 

@@ -329,12 +329,13 @@ async function writeMarks(db: Kysely<Schema>, source: string, marks: StateCommit
 }
 
 async function writeBackfill(db: Kysely<Schema>, progress: BackfillProgress): Promise<void> {
-  await sql`
+  const { numAffectedRows } = await sql`
     update backfill set cursor = ${progress.cursor === null ? null : JSON.stringify(progress.cursor)}::jsonb, rows_read = ${progress.rowsRead},
       first_snapshot = coalesce(first_snapshot, ${progress.firstSnapshot}::pg_snapshot),
       paged_at = case when ${progress.paged} then coalesce(paged_at, now()) end,
       finished_at = case when ${progress.finished} then now() end
-    where id = ${progress.id}::bigint`.execute(db)
+    where id = ${progress.id}::bigint and finished_at is null`.execute(db)
+  if (numAffectedRows !== 1n) throw new SuprsyncError('backfill_cancelled', 'The reading was called off.')
 }
 
 // In the order of the ids, as everything that locks several profiles: capture and a sender that records never deadlock.

@@ -38,3 +38,12 @@ export async function pageSentUsers(
     order by distinct_id limit ${limit}`.execute(db)
   return rows.map(({ distinct_id }) => distinct_id)
 }
+
+/** Keys of the users rows that hold this id, as state knows them. */
+export async function readKeysOfUser(db: Kysely<Schema>, distinctId: string): Promise<readonly string[]> {
+  const { rows } = await sql<{ key: string }>`
+    select key from source_row where distinct_id = ${distinctId} and user_key is null order by key limit 100`.execute(
+    db,
+  )
+  return rows.map(({ key }) => key)
+}

@@ -3,6 +3,7 @@
 // paused they stay its own. Losing the session is told at once, and whoever owned through it must stop.
 import pg from 'pg'
 import { SuprsyncError } from '../core/error.ts'
+import { CHANNEL } from './backfill-request.ts'
 
 const BUCKETS = 64
 /** Lock 0 is capture's, 1 to 64 are the buckets'. */
@@ -35,8 +36,15 @@ export class LockSession implements AsyncDisposable {
     )
   }
 
-  /** @returns null when another process owns this schema. */
-  static async acquire(connection: pg.ClientConfig, schema: string): Promise<LockSession | null> {
+  /**
+   * @param onNotice another process has something for the owner (backfill-request.ts).
+   * @returns null when another process owns this schema.
+   */
+  static async acquire(
+    connection: pg.ClientConfig,
+    schema: string,
+    onNotice: () => void = () => undefined,
+  ): Promise<LockSession | null> {
     const client = new pg.Client({
       ...connection,
       options: [connection.options, SESSION].filter(Boolean).join(' '),
@@ -51,7 +59,13 @@ export class LockSession implements AsyncDisposable {
          from generate_series(0, $2::int - 1) as number`,
         [lockName(schema), LOCKS],
       )
-      if (rows[0]?.owned) return session
+      if (rows[0]?.owned) {
+        client.on('notification', ({ payload }) => {
+          if (payload === schema) onNotice()
+        })
+        await client.query(`listen ${CHANNEL}`)
+        return session
+      }
     } catch (error) {
       await session[Symbol.asyncDispose]()
       throw error

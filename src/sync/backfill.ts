@@ -4,9 +4,10 @@
 import { sleep } from '../core/abort.ts'
 import type { BackfillProgress } from '../core/capture-port.ts'
 import { rowSize } from '../core/change-batch.ts'
+import { errorCode } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
-import { FIRST_PAGE_ROWS, nextPageRows } from '../core/page-size.ts'
+import { FIRST_PAGE_ROWS, nextPageRows, smallerPage } from '../core/page-size.ts'
 import { rowKey, type TextRow } from '../core/row.ts'
 import { parseSnapshot, type Snapshot } from '../core/snapshot.ts'
 import type { Page, SourceTable } from '../core/source-port.ts'
@@ -21,6 +22,8 @@ export interface BackfillOptions {
   readonly startXid: bigint
   readonly log: Logger
   readonly failPoints: FailPoints
+  /** null: as fast as it goes. */
+  readonly mostRowsPerSecond: number | null
   readonly onProgress: (progress: BackfillReport) => void
 }
 
@@ -48,9 +51,13 @@ export interface BackfillStart {
   readonly sweep: boolean
   /** The last page is stored already. */
   readonly paged: boolean
+  /** SQL over the rows to be read; null: all. */
+  readonly filter: string | null
 }
 
 const VISIBILITY_POLL_MS = 200
+/** query_canceled: by statement_timeout, for nobody else cancels ours. */
+const STATEMENT_TIMEOUT = '57014'
 
 /** Runs to the end of the table, or until the signal aborts. @returns whether the end was reached. */
 export async function runBackfill(
@@ -62,6 +69,27 @@ export async function runBackfill(
   if (read === null) return false
   if (start.sweep) await sweep(options, { ...start, ...read }, signal)
   return true
+}
+
+/**
+ * The same for a session: one that was called off, or whose own filter fails, ends alone.
+ * @returns `finished`, `stopped` by the signal, else the code with which it ended.
+ */
+export async function backfillOnce(
+  options: BackfillOptions,
+  start: BackfillStart,
+  signal: AbortSignal,
+): Promise<string> {
+  try {
+    return (await runBackfill(options, start, signal)) ? 'finished' : 'stopped'
+  } catch (error) {
+    const code = errorCode(error) ?? ''
+    // Class 22, data exception, and 42, syntax error or access rule violation: the table itself is read without a filter.
+    const isOfFilter = start.filter !== null && /^(22|42)/.test(code)
+    if (code !== 'backfill_cancelled' && !isOfFilter) throw error
+    options.log.warn({ err: error, table: start.source }, 'a reading that was asked for ended before its end')
+    return code
+  }
 }
 
 type Read = Pick<BackfillStart, 'cursor' | 'rowsRead' | 'firstSnapshot'>
@@ -78,13 +106,31 @@ async function readPages(
   let limit = FIRST_PAGE_ROWS
   while (!signal.aborted) {
     const asked = limit
-    const page = await readVisiblePage({ startXid, log: options.log }, () => pages.page(cursor, asked), signal)
+    const askedAt = performance.now()
+    let page: Page | null
+    try {
+      page = await readVisiblePage(
+        { startXid, log: options.log },
+        () => pages.page(cursor, asked, start.filter),
+        signal,
+      )
+    } catch (error) {
+      const smaller = errorCode(error) === STATEMENT_TIMEOUT ? smallerPage(asked) : null
+      if (smaller === null) throw error
+      options.log.warn({ table: name, rows: asked }, 'a page took too long; trying a smaller one')
+      limit = smaller
+      continue
+    }
     if (!page) return null
     const rows = page.rows.map((row) => ({ key: rowKey(table, row), content: mapper.content(name, row) }))
     cursor = page.rows.at(-1)?.slice(0, table.key.length) ?? cursor
     rowsRead += rows.length
     firstSnapshot ??= page.snapshot.text
-    limit = nextPageRows(asked, { rows: rows.length, sizeBytes: page.rows.reduce((sum, row) => sum + rowSize(row), 0) })
+    limit = nextPageRows(asked, {
+      rows: rows.length,
+      sizeBytes: page.rows.reduce((sum, row) => sum + rowSize(row), 0),
+      tookMs: performance.now() - askedAt,
+    })
     const paged = rows.length < asked
     const finished = paged && !start.sweep
     const backfill = { id: start.id, cursor, rowsRead, firstSnapshot, paged, finished }
@@ -92,8 +138,14 @@ async function readPages(
     failPoints.hit('in_backfill')
     onProgress({ source: name, rowsRead, rowsInPage: rows.length, rowsEstimated: start.rowsEstimated, finished })
     if (paged) return { cursor, rowsRead, firstSnapshot }
+    await sleep(pauseMs(rows.length, performance.now() - askedAt, options.mostRowsPerSecond), signal)
   }
   return null
+}
+
+/** What is left of the time that so many rows may take. */
+function pauseMs(rows: number, tookMs: number, mostRowsPerSecond: number | null): number {
+  return mostRowsPerSecond === null ? 0 : Math.max(0, (rows / mostRowsPerSecond) * 1_000 - tookMs)
 }
 
 async function sweep(

@@ -6,7 +6,7 @@ import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Metrics } from '../core/metrics.ts'
 import type { Source } from '../core/source-port.ts'
-import { type BackfillOptions, type BackfillStart, runBackfill } from './backfill.ts'
+import { type BackfillOptions, type BackfillStart, backfillOnce } from './backfill.ts'
 import { Capture } from './capture.ts'
 import type { CaptureStart } from './checkpoint-progress.ts'
 import { type CompiledSource, RowMapper } from './row-mapper.ts'
@@ -25,6 +25,10 @@ export interface CapturePorts<State extends CaptureState = CaptureState> {
   openSource(): Promise<{ readonly source: Source } & CompiledSource>
   /** What the mapping of today owes; noted in state, so that an interrupted one is resumed. */
   owed(state: State, compiled: CompiledSource): Promise<Owed>
+  /** Readings that were asked for since; waits for the first. Empty when the signal aborts. */
+  nextBackfills(state: State, compiled: CompiledSource, signal: AbortSignal): Promise<readonly BackfillStart[]>
+  /** A reading ended with this code. */
+  endBackfill(run: BackfillStart, code: string): Promise<void>
   /** Rejects when a table is no longer what it was opened as; resolves when the signal aborts. */
   watch(source: Source, signal: AbortSignal): Promise<void>
 }
@@ -37,13 +41,14 @@ export interface CaptureSessionOptions<State extends CaptureState = CaptureState
   readonly onPending: () => void
   readonly onStreaming: () => void
   readonly onBackfill: BackfillOptions['onProgress']
+  readonly mostRowsPerSecond: number | null
 }
 
 export async function runCaptureSession<State extends CaptureState>(
   options: CaptureSessionOptions<State>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { ports, metrics, failPoints, log } = options
+  const { ports, metrics, failPoints, log, mostRowsPerSecond } = options
   // Each step may take a while, and whoever was told to stop meanwhile must not take over from anybody.
   await ports.prepare()
   signal.throwIfAborted()
@@ -76,11 +81,20 @@ export async function runCaptureSession<State extends CaptureState>(
       await writer.forget(dropped, either)
       await state.dropTable(dropped)
     }
-    for (const run of owed.backfills) {
-      const table = compiled.tables.find(({ name }) => name === run.source)
-      if (table === undefined) continue
-      const shared = { mapper, writer, startXid, log, failPoints, onProgress: options.onBackfill }
-      if (!(await runBackfill({ source: table, ...shared }, run, either))) return
+    const shared = { mapper, writer, startXid, log, failPoints, mostRowsPerSecond, onProgress: options.onBackfill }
+    for (let runs = owed.backfills; !either.aborted; ) {
+      for (const run of runs) {
+        const table = compiled.tables.find(({ name }) => name === run.source)
+        if (table === undefined) continue
+        const end = await backfillOnce({ source: table, ...shared }, run, either)
+        if (end === 'stopped') return
+        if (end !== 'finished') {
+          writer.calledOff()
+          await ports.endBackfill(run, end)
+        }
+      }
+      runs = await ports.nextBackfills(state, compiled, either)
+      writer.owe(runs.length)
     }
   }
   const captured = capture.run(either)

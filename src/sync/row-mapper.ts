@@ -81,6 +81,7 @@ export class RowMapper {
   ): AsyncGenerator<StreamedRow> {
     for (let left = incomplete, limit = FIRST_PAGE_ROWS; left.length > 0 && !ended.aborted; ) {
       const some = left.slice(0, limit)
+      const askedAt = performance.now()
       const page = await source.pages.rows(some.map((batched) => batched.keyValues))
       const found = new Map(page.rows.map((row) => [rowKey(source.table, row), row]))
       const unseen = some.filter((batched) => !sees(page.snapshot, batched.version.xid))
@@ -92,6 +93,7 @@ export class RowMapper {
       limit = nextPageRows(limit, {
         rows: page.rows.length,
         sizeBytes: page.rows.reduce((sum, row) => sum + rowSize(row), 0),
+        tookMs: performance.now() - askedAt,
       })
       left = [...left.slice(some.length), ...unseen]
       if (unseen.length < some.length) continue

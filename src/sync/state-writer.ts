@@ -77,6 +77,16 @@ export class StateWriter {
     this.#owedBackfills = options.owedBackfills
   }
 
+  /** More runs are owed than at the start. */
+  owe(backfills: number): void {
+    this.#owedBackfills += backfills
+  }
+
+  /** A run ended before its last page. */
+  calledOff(): void {
+    this.#owedBackfills -= 1
+  }
+
   /** Reads and maps what storing these rows will need. Needs no turn: it may go on while an earlier batch is committed. */
   async readAhead(rows: readonly StreamedRow[]): Promise<ReadAhead> {
     const ids = new Set(rows.map(({ source, key }) => rowId(source, key)))

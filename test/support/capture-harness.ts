@@ -203,7 +203,7 @@ export class CaptureHarness implements AsyncDisposable {
     const backfill = async (signal: AbortSignal) => {
       const owed = await readOwedBackfills(this.state, 1)
       if (owed.length === 0) throw new Error('no backfill is owed')
-      const shared = { mapper, writer, startXid, log, failPoints, onProgress: () => undefined }
+      const shared = { mapper, writer, startXid, log, failPoints, mostRowsPerSecond: null, onProgress: () => undefined }
       for (const run of owed) {
         const table = tables.find(({ name }) => name === run.source) ?? missing()
         if (!(await runBackfill({ source: table, ...shared }, run, signal))) return false

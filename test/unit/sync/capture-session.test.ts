@@ -27,7 +27,12 @@ test.each(['prepare', 'openSource', 'takeOver'] as const)(
       },
       owed: async () => reached('owed'),
     } as unknown as CapturePorts
-    const hooks = { onPending: () => undefined, onStreaming: () => undefined, onBackfill: () => undefined }
+    const hooks = {
+      mostRowsPerSecond: null,
+      onPending: () => undefined,
+      onStreaming: () => undefined,
+      onBackfill: () => undefined,
+    }
     const options = { ports, metrics: NO_METRICS, log: SILENT_LOGGER, failPoints: NO_FAIL_POINTS, ...hooks }
     await expect(runCaptureSession(options, stop.signal)).rejects.toThrow('stopped')
     expect(done.at(-1)).toBe(step)
