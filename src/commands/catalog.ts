@@ -55,6 +55,11 @@ export const CATALOG: readonly CatalogEntry[] = [
     load: async () => (await import('./approve.ts')).rejectCommand(),
   },
   {
+    name: 'teardown',
+    summary: 'drop the slot, the publication and the state',
+    load: async () => (await import('./teardown.ts')).teardownCommand(),
+  },
+  {
     name: 'schema',
     summary: 'print the JSON Schema of the mapping file, for editors',
     load: async () => (await import('./schema.ts')).schemaCommand(),

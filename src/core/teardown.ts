@@ -1,0 +1,65 @@
+// What `teardown` takes away, in which order, and what it leaves because it is not ours alone. Pure.
+
+export interface TeardownFacts {
+  readonly slotName: string
+  readonly publicationName: string
+  readonly schemaName: string
+  readonly database: string
+  readonly slot: { readonly plugin: string | null; readonly database: string | null } | null
+  /** Null: there is no such publication; `all`: it is for all tables or whole schemas. */
+  readonly published: readonly string[] | 'all' | null
+  /** As `published` names them: `schema.table`. */
+  readonly followed: readonly string[]
+  /** Tables in it that are not ours; null: there is no schema; `kept`: it was asked to stay. */
+  readonly schema: { readonly users: number; readonly foreign: readonly string[] } | 'kept' | null
+}
+
+export interface TeardownStep {
+  readonly kind: 'drop_slot' | 'drop_publication' | 'drop_schema'
+  readonly name: string
+  readonly what: string
+}
+
+export interface TeardownPlan {
+  readonly steps: readonly TeardownStep[]
+  readonly left: readonly { readonly name: string; readonly why: string }[]
+}
+
+export function decideTeardown(facts: TeardownFacts): TeardownPlan {
+  const steps: TeardownStep[] = []
+  const left: { name: string; why: string }[] = []
+  const { slot, slotName, published, publicationName, schema, schemaName } = facts
+  if (slot === null) left.push({ name: `slot ${slotName}`, why: 'it does not exist' })
+  else if (slot.database !== facts.database || slot.plugin !== 'pgoutput') {
+    left.push({ name: `slot ${slotName}`, why: 'it belongs to another database or plugin' })
+  } else
+    steps.push({ kind: 'drop_slot', name: slotName, what: `drop the replication slot ${slotName}: its WAL is freed` })
+
+  const others =
+    published === 'all' || published === null ? [] : published.filter((table) => !facts.followed.includes(table))
+  if (published === null) left.push({ name: `publication ${publicationName}`, why: 'it does not exist' })
+  else if (published === 'all') {
+    left.push({
+      name: `publication ${publicationName}`,
+      why: 'it is for all tables, or for whole schemas: not ours alone',
+    })
+  } else if (others.length > 0) {
+    left.push({
+      name: `publication ${publicationName}`,
+      why: `it publishes other tables as well: ${others.join(', ')}`,
+    })
+  } else {
+    steps.push({ kind: 'drop_publication', name: publicationName, what: `drop the publication ${publicationName}` })
+  }
+
+  if (schema === null) left.push({ name: `schema ${schemaName}`, why: 'it does not exist' })
+  else if (schema === 'kept') left.push({ name: `schema ${schemaName}`, why: 'asked for by --keep-state' })
+  else if (schema.foreign.length > 0) {
+    left.push({ name: `schema ${schemaName}`, why: `it holds tables that are not ours: ${schema.foreign.join(', ')}` })
+  } else {
+    const users = `${schema.users.toLocaleString('en-US')} users`
+    const what = `drop the schema ${schemaName} with all that is known of ${users}`
+    steps.push({ kind: 'drop_schema', name: schemaName, what })
+  }
+  return { steps, left }
+}
