@@ -55,6 +55,11 @@ export const CATALOG: readonly CatalogEntry[] = [
     load: async () => (await import('./approve.ts')).rejectCommand(),
   },
   {
+    name: 'erase',
+    summary: 'delete one user in SuprSend and every trace of it in the state',
+    load: async () => (await import('./erase.ts')).eraseCommand(),
+  },
+  {
     name: 'teardown',
     summary: 'drop the slot, the publication and the state',
     load: async () => (await import('./teardown.ts')).teardownCommand(),

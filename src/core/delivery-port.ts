@@ -11,6 +11,8 @@ export interface Claim {
   /** Of what state desires, which is more than what is sent where the breaker holds a loss. */
   readonly desiredHash: string | null
   readonly held: boolean
+  /** The user is deleted, whatever the policy says. */
+  readonly erase: boolean
   readonly synced: Profile | null
   readonly syncedHash: string | null
   /** Attempts before this one whose outcome is not certain. */

@@ -372,7 +372,7 @@ function profilesStatement(
       pending_since = case
         when excluded.desired_hash is not distinct from p.synced_hash and p.sending = '[]' then null
         else coalesce(p.pending_since, excluded.pending_since, excluded.changed_at) end,
-      lost_at = case when ${lost} then coalesce(p.lost_at, now()) end, held = ${held},
+      lost_at = case when ${lost} then coalesce(p.lost_at, now()) end, held = ${held}, erase = p.erase and excluded.desired is null,
       due_at = case
         when excluded.desired_hash is not distinct from p.synced_hash and p.sending = '[]' then null
         when ${held} and ${onlyLoses(desired, STORED)} then null

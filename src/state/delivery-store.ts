@@ -17,6 +17,7 @@ interface ClaimRecord {
   synced_hash: string | null
   before: readonly Attempt[]
   held: boolean
+  erase: boolean
   attempts: number
   pending_ms: number
 }
@@ -44,7 +45,7 @@ export class DeliveryStore implements DeliveryState {
       update profile p set claimed_by = ${owner}::uuid,
         sending = due.sending || jsonb_build_array(jsonb_build_object('token', ${token}::text, 'target', ${CLAIMED}))
       from due where p.distinct_id = due.distinct_id
-      returning p.distinct_id, case when p.held then p.sending -> -1 -> 'target' else p.desired end as desired, p.desired_hash, p.held, p.synced, p.synced_hash, due.sending as before, p.attempts,
+      returning p.distinct_id, case when p.held then p.sending -> -1 -> 'target' else p.desired end as desired, p.desired_hash, p.held, p.erase, p.synced, p.synced_hash, due.sending as before, p.attempts,
         extract(epoch from coalesce(p.pending_since, p.changed_at))::float8 * 1000 as pending_ms`.execute(this.#db)
     return rows.map((row) => ({
       distinctId: row.distinct_id,
@@ -52,6 +53,7 @@ export class DeliveryStore implements DeliveryState {
       desired: row.desired,
       desiredHash: row.desired_hash,
       held: row.held,
+      erase: row.erase,
       synced: row.synced,
       syncedHash: row.synced_hash,
       unclear: row.before,

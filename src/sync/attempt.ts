@@ -65,7 +65,8 @@ export async function attemptUser(claim: Claim, options: AttemptOptions): Promis
   for (let vanished = false; ; vanished = true) {
     const synced = box.seal(known.synced)
     const unclear = known.unclear.map(({ target }) => box.seal(target))
-    const plan = planUser({ desired, synced, unclear, ...options.policy })
+    const onDelete = claim.erase ? 'delete' : options.policy.onDelete
+    const plan = planUser({ desired, synced, unclear, ...options.policy, onDelete })
     if (plan.kind === 'settled') return accepted(means, plan.synced, { drifted: false, sent: vanished })
     const run = await runSteps(means, plan.steps)
     switch (run.kind) {

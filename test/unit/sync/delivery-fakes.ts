@@ -50,6 +50,7 @@ export class FakeState implements DeliveryState {
         desired: EMPTY_PROFILE,
         desiredHash: 'h',
         held: false,
+        erase: false,
         synced: null,
         syncedHash: null,
         unclear,

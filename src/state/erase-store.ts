@@ -1,0 +1,99 @@
+// Erasing a user: the order goes the ordinary road (a pending profile whose target is nobody), and when SuprSend holds nothing more
+// every row of state that names the user goes.
+import { type Kysely, sql } from 'kysely'
+import type { Claim } from '../core/delivery-port.ts'
+import type { Profile } from '../core/profile.ts'
+import type { Attempt } from '../core/unclear.ts'
+import type { Schema, StateDatabase } from './database.ts'
+
+/** Keys of rows that still make this user. */
+export async function readLiveKeys(db: Kysely<Schema>, distinctId: string): Promise<readonly string[]> {
+  const { rows } = await sql<{ key: string }>`
+    select key from source_row where distinct_id = ${distinctId} and part is not null order by key limit 10`.execute(db)
+  return rows.map(({ key }) => key)
+}
+
+/** What is not known to be there may be: it is deleted all the same. */
+const PERHAPS = JSON.stringify([{ token: 'erase', target: { channels: {}, properties: {} } }])
+
+export async function orderErasure(db: Kysely<Schema>, distinctId: string): Promise<void> {
+  await sql`
+    insert into profile as p (distinct_id, bucket, sending, lane, changed_at, pending_since, due_at, change_lsn, erase)
+    values (${distinctId}, (hashtextextended(${distinctId}, 0) & 63)::smallint, ${PERHAPS}::jsonb, 0, now(), now(), clock_timestamp(), '0/0', true)
+    on conflict (distinct_id) do update set desired = null, desired_hash = null, erase = true, held = false, lost_at = null,
+      failure = null, attempts = 0, lane = 0, pending_since = coalesce(p.pending_since, now()), due_at = clock_timestamp(),
+      sending = case when p.synced is null and p.sending = '[]' then excluded.sending else p.sending end`.execute(db)
+}
+
+export type Erasure =
+  | { readonly kind: 'pending'; readonly failure: string | null }
+  /** SuprSend refused it. */
+  | { readonly kind: 'set_aside'; readonly failure: string }
+  /** Its row came back meanwhile. */
+  | { readonly kind: 'returned' }
+  | { readonly kind: 'done' }
+
+export async function readErasure(db: Kysely<Schema>, distinctId: string): Promise<Erasure> {
+  const { rows } = await sql<{ erase: boolean; open: boolean; due: boolean; failure: string | null }>`
+    select erase, synced is not null or sending <> '[]' as open, due_at is not null as due, failure ->> 'code' as failure
+    from profile where distinct_id = ${distinctId}`.execute(db)
+  const row = rows[0]
+  if (row === undefined) return { kind: 'done' }
+  if (!row.erase) return { kind: 'returned' }
+  if (!row.open && !row.due) return { kind: 'done' }
+  return !row.due && row.failure !== null
+    ? { kind: 'set_aside', failure: row.failure }
+    : { kind: 'pending', failure: row.failure }
+}
+
+/** As a sender would claim it; for who holds the locks. */
+export async function readErasureClaim(db: Kysely<Schema>, distinctId: string): Promise<Claim> {
+  const { rows } = await sql<{ synced: Profile | null; synced_hash: string | null; sending: readonly Attempt[] }>`
+    select synced, synced_hash, sending from profile where distinct_id = ${distinctId}`.execute(db)
+  const row = rows[0]
+  return {
+    distinctId,
+    token: 'erase',
+    desired: null,
+    desiredHash: null,
+    held: false,
+    erase: true,
+    synced: row?.synced ?? null,
+    syncedHash: row?.synced_hash ?? null,
+    unclear: row?.sending ?? [],
+    attempts: 0,
+    pendingSince: Date.now(),
+  }
+}
+
+/**
+ * Removes every row that names the user. A tombstone may still be asked for while pages are being read: then nothing is done.
+ * @param told SuprSend holds nothing of it, as this process knows; else only what state says so of goes.
+ * @returns whether it was done.
+ */
+export async function purgeUser(
+  db: StateDatabase,
+  distinctId: string,
+  { told }: { readonly told: boolean },
+): Promise<boolean> {
+  return await db.transaction().execute(async (transaction) => {
+    // Capture's transactions begin with this row: none is under way.
+    await sql`select from checkpoint for update`.execute(transaction)
+    const { rows } = await sql<{ busy: boolean }>`
+      select exists (select from backfill where finished_at is null) as busy`.execute(transaction)
+    if (rows[0]?.busy) return false
+    await sql`
+      delete from source_row where user_key in (
+        select key from source_row where distinct_id = ${distinctId} and user_key is null)`.execute(transaction)
+    await sql`delete from source_row where distinct_id = ${distinctId} and part is null`.execute(transaction)
+    await sql`
+      delete from profile where distinct_id = ${distinctId} and desired is null
+        and (${told}::boolean or (synced is null and sending = '[]'))`.execute(transaction)
+    return true
+  })
+}
+
+export async function readPosition(db: Kysely<Schema>): Promise<string | null> {
+  const { rows } = await sql<{ lsn: string }>`select lsn::text from checkpoint`.execute(db)
+  return rows[0]?.lsn ?? null
+}
