@@ -2,7 +2,7 @@
 // Guarantees that neither database is asked a second time while it still owes an answer, that one that does not answer costs
 // only its own gauges, and that no question is a burden: bounded counts, bounded time.
 import type { Logger } from '../core/logger.ts'
-import { slotLagMs } from '../core/slot-lag.ts'
+import { slotLagMs, walBudget } from '../core/slot-lag.ts'
 import type { CodeCounts, PendingReport, SlotReport } from '../core/status-report.ts'
 import type { Collector, Readings } from '../ops/readings.ts'
 import type { Queryable } from '../postgres/query.ts'
@@ -81,6 +81,8 @@ function slotReadings(slot: SlotReport | null, sinceAdvancedMs: number | null): 
     ...(slot.lagBytes !== null && { slotLagBytes: slot.lagBytes }),
     ...(sinceAdvancedMs !== null && { slotLagMs: slotLagMs(slot, sinceAdvancedMs) }),
     ...(slot.retainedWalBytes !== null && { slotRetainedWalBytes: slot.retainedWalBytes }),
+    ...(slot.safeWalBytes !== null && { slotSafeWalBytes: slot.safeWalBytes }),
+    walBudget: walBudget(slot),
   }
 }
 

@@ -63,7 +63,8 @@ async function run({ config: path, logLevel, recover }: RunOptions): Promise<voi
   using reload = new Reload({ config: first, read, check: checkDatabases, log })
   const metrics = createMetrics({ log })
   let beforeStart: CaptureStatus = { kind: 'starting' }
-  const readiness = () => readinessOf(service?.status ?? { capture: beforeStart, host: 'open', breaker: null })
+  const readiness = () =>
+    readinessOf(service?.status ?? { capture: beforeStart, host: 'open', breaker: null, wal: null })
 
   await using closing = new AsyncDisposableStack()
   if (first.http) {

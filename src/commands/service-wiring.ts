@@ -29,6 +29,7 @@ import { Service } from '../sync/service.ts'
 import { userAgent } from './package-info.ts'
 import { SourceWiring } from './source-wiring.ts'
 import { StateWatch } from './state-watch.ts'
+import { WalGuard } from './wal-guard.ts'
 
 export interface ServiceOptions {
   readonly config: Config
@@ -42,6 +43,7 @@ export class RunningService implements AsyncDisposable {
   readonly #service: Service
   readonly #closing: AsyncDisposableStack
   readonly #watch: StateWatch
+  readonly #walGuard: WalGuard
   readonly state: StateDatabase
   readonly source: SourceWiring
   #host: HostState['kind'] = 'open'
@@ -66,6 +68,13 @@ export class RunningService implements AsyncDisposable {
     const { state, source } = this
     const tidy = new Tidy(state, source.pool)
     this.#watch = new StateWatch(state, stateLog)
+    this.#walGuard = new WalGuard({
+      source: source.pool,
+      slot: config.source.slot,
+      maxRetainedBytes: config.safety.maxRetainedWalBytes,
+      owns: () => this.#service.capture.kind === 'streaming' || this.#service.capture.kind === 'broken',
+      log: captureLog,
+    })
     const wake = new Wake()
     let wakeDelivery: () => void = () => undefined
     let migrated = false
@@ -153,7 +162,7 @@ export class RunningService implements AsyncDisposable {
   }
 
   get status(): ServiceStatus {
-    return { capture: this.#service.capture, host: this.#host, breaker: this.#watch.breaker }
+    return { capture: this.#service.capture, host: this.#host, breaker: this.#watch.breaker, wal: this.#walGuard.state }
   }
 
   /** Users whose attempt has not been recorded yet. */
@@ -163,7 +172,8 @@ export class RunningService implements AsyncDisposable {
 
   async run(stop: AbortSignal): Promise<void> {
     const over = new AbortController()
-    const watching = this.#watch.run(AbortSignal.any([stop, over.signal]))
+    const ending = AbortSignal.any([stop, over.signal])
+    const watching = Promise.all([this.#watch.run(ending), this.#walGuard.run(ending)])
     try {
       await this.#service.run(stop)
     } finally {

@@ -19,7 +19,12 @@ export interface Config {
   readonly backfill: { /** null = no limit of ours. */ readonly maxRowsPerSecond: number | null }
   /** What is done about changes that may have been missed. */
   readonly recovery: Recovery
-  readonly safety: { /** null = `off`. */ readonly breaker: BreakerSettings | null }
+  readonly safety: {
+    /** null = `off`. */
+    readonly breaker: BreakerSettings | null
+    /** Above it the slot is dropped; null = never. */
+    readonly maxRetainedWalBytes: number | null
+  }
   readonly shutdownTimeoutMs: number
   readonly log: { readonly level: LogLevel }
 }

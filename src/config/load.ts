@@ -92,7 +92,10 @@ function resolve(
     mappingSecrets,
     backfill: { maxRowsPerSecond: file.backfill.max_rows_per_second.limit },
     recovery: file.recovery,
-    safety: { breaker: breakerOf(file.safety.breaker) },
+    safety: {
+      breaker: breakerOf(file.safety.breaker),
+      maxRetainedWalBytes: file.safety.max_retained_wal.limit,
+    },
     shutdownTimeoutMs: file.shutdown_timeout,
     log: { level: file.log.level },
   }

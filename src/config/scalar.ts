@@ -87,6 +87,16 @@ export function parseDuration(text: string): number | null {
   return delayMs > 0 && delayMs <= MAX_DURATION_MS ? delayMs : null
 }
 
+const UNIT_BYTES = { MB: 2 ** 20, GB: 2 ** 30, TB: 2 ** 40 } as const
+
+/** `500MB`, `20GB`, as PostgreSQL counts them: bytes; null without a unit. */
+export function parseSize(text: string): number | null {
+  const match = /^(\d{1,6})\s*(MB|GB|TB)$/.exec(text.trim())
+  const unit = match?.[2] as keyof typeof UNIT_BYTES | undefined
+  const size = match === null || unit === undefined ? 0 : Number(match[1]) * UNIT_BYTES[unit]
+  return size > 0 ? size : null
+}
+
 export const duration = scalar(
   'a duration with its unit such as 500ms, 20s or 5m',
   (input) => (typeof input === 'string' ? parseDuration(input) : null),

@@ -15,6 +15,7 @@ import {
   flag,
   identifier,
   integer,
+  parseSize,
   readInteger,
   readText,
   scalar,
@@ -178,6 +179,15 @@ const safety = z.strictObject({
     .preprocess((input) => (isOff(input) ? { share: 'off' } : input), breaker)
     .meta({ [OR_OFF]: true })
     .prefault({}),
+  max_retained_wal: scalar(
+    'a size with its unit such as 500MB or 20GB, or off',
+    (input) => {
+      if (isOff(input)) return { limit: null }
+      const limit = typeof input === 'string' ? parseSize(input) : null
+      return limit === null ? null : { limit }
+    },
+    { anyOf: [{ type: 'string', pattern: '^\\d+\\s*(MB|GB|TB)$|^off$|\\$\\{' }, { const: false }] },
+  ).default({ limit: null }),
 })
 
 export const configSchema = z.strictObject({

@@ -15,11 +15,15 @@ export interface ServiceStatus {
   readonly host: HostState['kind']
   /** null: closed, or not known yet. */
   readonly breaker: OpenBreaker | null
+  /** null: not known. */
+  readonly wal: { readonly level: 'enough' | 'low' | 'spent'; readonly invalidatedInMs: number | null } | null
 }
 
 export interface Readiness {
   readonly ready: boolean
   readonly reasons: readonly { readonly code: string; readonly message: string }[]
+  /** What does not keep it from being ready yet. */
+  readonly warnings: readonly { readonly code: string; readonly message: string }[]
 }
 
 export function readinessOf(status: ServiceStatus): Readiness {
@@ -47,5 +51,18 @@ export function readinessOf(status: ServiceStatus): Readiness {
         'The circuit breaker holds deletions and emptied channels until `suprsync approve` or `suprsync reject`. Everything else is sent.',
     })
   }
-  return { ready: reasons.length === 0, reasons }
+  return { ready: reasons.length === 0, reasons, warnings: walWarnings(status.wal) }
+}
+
+function walWarnings(wal: ServiceStatus['wal']): Readiness['warnings'] {
+  if (wal === null || wal.level === 'enough') return []
+  const when =
+    wal.invalidatedInMs === null
+      ? ''
+      : ` At this rate that is in about ${Math.ceil(wal.invalidatedInMs / 60_000)} minutes.`
+  const message =
+    wal.level === 'spent'
+      ? 'The slot has used up max_slot_wal_keep_size: the server may give it up at any moment.'
+      : `Little is left of max_slot_wal_keep_size before the server gives the slot up.${when}`
+  return [{ code: 'wal_budget_low', message }]
 }

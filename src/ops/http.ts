@@ -12,6 +12,7 @@ export interface NotReady {
 export interface Readiness {
   readonly ready: boolean
   readonly reasons: readonly NotReady[]
+  readonly warnings: readonly NotReady[]
 }
 
 export interface HttpOptions {
@@ -45,8 +46,8 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
   // That it answers is the proof: a wedged event loop does not.
   app.get('/livez', () => ({ live: true }))
   app.get('/readyz', (_request, reply) => {
-    const { ready, reasons } = readiness()
-    return reply.code(ready ? 200 : 503).send({ ready, reasons })
+    const { ready, reasons, warnings } = readiness()
+    return reply.code(ready ? 200 : 503).send({ ready, reasons, warnings })
   })
   app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.expose()))
 

@@ -105,6 +105,11 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
     'How long the checkpoint has stood still while WAL waits for it.',
   )
   const retained = gauge('suprsync_slot_retained_wal_bytes', 'WAL that the server keeps for the slot.')
+  const safe = gauge('suprsync_slot_safe_wal_bytes', 'WAL that may be written before the server may give the slot up.')
+  const budget = gauge(
+    'suprsync_slot_wal_budget',
+    '0: enough is left of max_slot_wal_keep_size; 1: little; 2: it is used up.',
+  )
 
   function show(readings: Readings): void {
     setOrHide(pending, readings.profilesPending)
@@ -116,6 +121,8 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
     setOrHide(lagBytes, readings.slotLagBytes)
     setOrHide(lagSeconds, seconds(readings.slotLagMs))
     setOrHide(retained, readings.slotRetainedWalBytes)
+    setOrHide(safe, readings.slotSafeWalBytes)
+    setOrHide(budget, readings.walBudget && BUDGETS[readings.walBudget])
   }
 
   const requestSecondsOf = remembered((kind: string) => requestSeconds.labels({ kind }))
@@ -158,6 +165,8 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
     },
   }
 }
+
+const BUDGETS = { enough: 0, low: 1, spent: 2 } as const
 
 /** prom-client starts a gauge at 0, which would claim that nothing is pending before anybody looked. */
 function absent(gauge: Gauge): Gauge {

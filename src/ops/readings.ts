@@ -17,6 +17,9 @@ export interface Readings {
   readonly slotLagMs?: number
   /** WAL that the server must keep for the slot. */
   readonly slotRetainedWalBytes?: number
+  /** WAL that may yet be written before the server may give the slot up. */
+  readonly slotSafeWalBytes?: number
+  readonly walBudget?: 'enough' | 'low' | 'spent'
 }
 
 /** Asks for the readings. The signal aborts when the scrape no longer waits for them. */
