@@ -2,6 +2,7 @@
 // settings that make a value's text the same on all of them (DESIGN §9). `sslmode` means what it means to
 // libpq. Leaves retries to the callers and the naming of failures to connection-failure.ts.
 import pg from 'pg'
+import { endWhenSilent } from '../core/silent-connection.ts'
 
 export interface ConnectionOptions {
   readonly applicationName?: string
@@ -59,6 +60,8 @@ export async function openClient(config: pg.ClientConfig): Promise<pg.Client> {
   return client
 }
 
+const STATEMENT_TIMEOUT_MS = 30_000
+
 /**
  * Connections for short statements on the application's database: none of ours may be long, nor wait long for a lock (P5).
  * An idle connection that broke is told and replaced by the next statement.
@@ -67,11 +70,16 @@ export function openPool(config: pg.ClientConfig, onIdleError: (error: Error) =>
   const pool = new pg.Pool({
     ...config,
     max: 3,
-    statement_timeout: 30_000,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
     lock_timeout: 10_000,
     idle_in_transaction_session_timeout: 30_000,
   })
   pool.on('error', onIdleError)
+  // One that breaks in use: its statement tells.
+  pool.on('connect', (client) => {
+    client.on('error', () => undefined)
+    endWhenSilent(client, STATEMENT_TIMEOUT_MS + 5_000)
+  })
   return pool
 }
 

@@ -2,6 +2,7 @@
 // Everything else in this folder goes through it.
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
+import { endWhenSilent } from '../core/silent-connection.ts'
 
 /** The tables as SQL files define them; statements here are batched SQL, so kysely needs only their existence. */
 export type Schema = Record<string, Record<string, unknown>>
@@ -14,6 +15,8 @@ export interface StateDatabaseOptions {
   /** A pooled connection that broke while idle; the next statement opens a new one. */
   readonly onIdleError: (error: Error) => void
 }
+
+const STATEMENT_TIMEOUT_MS = 60_000
 
 export function openStateDatabase(options: StateDatabaseOptions): StateDatabase {
   const pool = new pg.Pool({
@@ -29,14 +32,17 @@ export function openStateDatabase(options: StateDatabaseOptions): StateDatabase 
     max: options.maxConnections ?? 6,
     connectionTimeoutMillis: 10_000,
     idleTimeoutMillis: 60_000,
-    statement_timeout: 60_000,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
     idle_in_transaction_session_timeout: 60_000,
     application_name: 'suprsync state',
   })
   pool.on('error', options.onIdleError)
   // The pool listens to idle connections only. One that is lost within a transaction, between two statements, would end the
   // process; its next statement fails and tells whoever uses it.
-  pool.on('connect', (client) => client.on('error', () => undefined))
+  pool.on('connect', (client) => {
+    client.on('error', () => undefined)
+    endWhenSilent(client, STATEMENT_TIMEOUT_MS + 10_000)
+  })
   return new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
 }
 

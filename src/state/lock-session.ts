@@ -3,6 +3,7 @@
 // paused they stay its own. Losing the session is told at once, and whoever owned through it must stop.
 import pg from 'pg'
 import { SuprsyncError } from '../core/error.ts'
+import { endWhenSilent } from '../core/silent-connection.ts'
 import { CHANNEL } from './backfill-request.ts'
 
 const BUCKETS = 64
@@ -20,6 +21,9 @@ export function lockName(schema: string): string {
  */
 const SESSION =
   '-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3 -c tcp_user_timeout=60s -c idle_session_timeout=0'
+
+/** For an answer to the simplest of questions. */
+const MOST_SILENT_MS = 15_000
 
 export class LockSession implements AsyncDisposable {
   readonly #client: pg.Client
@@ -54,6 +58,7 @@ export class LockSession implements AsyncDisposable {
     const session = new LockSession(client)
     try {
       await client.connect()
+      endWhenSilent(client, MOST_SILENT_MS)
       const { rows } = await client.query<{ owned: boolean }>(
         `select bool_and(pg_try_advisory_lock(hashtext($1), number)) as owned
          from generate_series(0, $2::int - 1) as number`,

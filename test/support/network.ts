@@ -1,0 +1,96 @@
+// A TCP proxy whose network a test breaks: connections are cut, stand still, or lose one direction without a word.
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+
+/** `to_server`, `to_client`: what goes that way is lost, and nobody is told. */
+export type Fault = 'none' | 'refused' | 'stalled' | 'to_server' | 'to_client'
+
+export interface Network extends AsyncDisposable {
+  /** The given URL through the proxy. */
+  readonly url: string
+  readonly connections: number
+  /** From now on, for connections that are there as well, except that what was lost stays lost: they never recover. */
+  become(fault: Fault): void
+  /** Resets every connection. */
+  cut(): void
+}
+
+interface Pair {
+  readonly client: Socket
+  readonly server: Socket
+  fault: Fault
+}
+
+export async function startNetwork(serverUrl: string): Promise<Network> {
+  const { hostname, port } = new URL(serverUrl)
+  const pairs = new Set<Pair>()
+  let fault: Fault = 'none'
+  const listener = createServer({ pauseOnConnect: false }, (client) => {
+    if (fault === 'refused') {
+      client.resetAndDestroy()
+      return
+    }
+    const server = connect(Number(port), hostname)
+    const pair: Pair = { client, server, fault }
+    pairs.add(pair)
+    const end = () => {
+      pairs.delete(pair)
+      client.destroy()
+      server.destroy()
+    }
+    for (const socket of [client, server]) {
+      socket.on('error', end)
+      socket.on('close', end)
+    }
+    client.on('data', (data) => {
+      if (pair.fault !== 'to_server') server.write(data)
+    })
+    server.on('data', (data) => {
+      if (pair.fault !== 'to_client') client.write(data)
+    })
+    apply(pair)
+  })
+  listener.listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  const address = listener.address()
+  const url = new URL(serverUrl)
+  url.hostname = '127.0.0.1'
+  url.port = String(typeof address === 'object' && address ? address.port : 0)
+  return {
+    url: url.href,
+    get connections() {
+      return pairs.size
+    },
+    become: (next) => {
+      fault = next
+      for (const pair of pairs) {
+        // A byte that was lost is never sent again: such a connection is dead for good.
+        if (pair.fault === 'to_server' || pair.fault === 'to_client') continue
+        pair.fault = next
+        apply(pair)
+      }
+      if (next === 'refused') for (const { client } of pairs) client.resetAndDestroy()
+    },
+    cut: () => {
+      for (const { client, server } of pairs) {
+        client.resetAndDestroy()
+        server.resetAndDestroy()
+      }
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const { client, server } of pairs) {
+        client.destroy()
+        server.destroy()
+      }
+      listener.close()
+      await once(listener, 'close')
+    },
+  }
+}
+
+function apply({ client, server, fault }: Pair): void {
+  for (const socket of [client, server]) {
+    if (fault === 'stalled') socket.pause()
+    else socket.resume()
+  }
+}
