@@ -1,6 +1,7 @@
 // P1 to P3, P10: the service is killed (kill -9) again and again under a mixed load, at random moments and at each place
 // where something has just become true and is not yet told. Every time it goes on by itself; in the end SuprSend equals the
-// table, and no user was ever seen to go back. In both readings of POST and of a PATCH on a missing user.
+// table, and no user was ever seen to go back. In both readings of POST and of a PATCH on a missing user, with the state beside the
+// table and in another database.
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { FailPoint } from '../../src/core/fail-points.ts'
@@ -22,21 +23,26 @@ const RANDOM_KILLS = 3
 
 const READINGS = (['append', 'replace'] as const).flatMap((postReading) =>
   (['create', 'not_found'] as const).flatMap((patchMissing) =>
-    (['upsert', 'edit'] as const).map((firstContact) => ({ postReading, patchMissing, firstContact })),
+    (['upsert', 'edit'] as const).map((firstContact) => ({
+      ...{ postReading, patchMissing, firstContact },
+      state: patchMissing === 'create' ? 'beside the table' : 'elsewhere',
+    })),
   ),
 )
 
 test.each(READINGS)(
-  'killed seven times: POST $postReading, PATCH on a missing user $patchMissing, first contact $firstContact',
-  async ({ firstContact, ...reading }) => {
+  'killed seven times: POST $postReading, PATCH on a missing user $patchMissing, first contact $firstContact, state $state',
+  async ({ firstContact, state: place, ...reading }) => {
     const random = seededRandom(testSeed())
     await using database = await createTestDatabase()
+    await using other = await createTestDatabase()
+    const state = place === 'elsewhere' ? other : database
     await createUsersTable(database)
     await insertUsers(database, 60)
     // The answer's way back leaves time for a kill between what SuprSend did and what we know.
     await using emulator = await startEmulator({ ...reading, latencyMs: 10 })
     // With `edit` and a PATCH that creates, nobody is ever POSTed.
-    const config = { suprsend: { first_contact: firstContact } }
+    const config = { suprsend: { first_contact: firstContact }, state: { url: state.url } }
     const service = { databaseUrl: database.url, emulatorUrl: emulator.url, slot: database.slot, config }
     await using load = startWorkload({ database, seed: Math.floor(random() * 1e9) })
 
@@ -65,10 +71,10 @@ test.each(READINGS)(
     await using last = await startService(service)
     await load.stop()
     await last.waitStreaming()
-    await expectConverged({ database, emulator, config: last.config })
+    await expectConverged({ database, emulator, config: last.config, state })
     expectNeverBack(emulator, load.ids)
     expectWorkWasSeen(emulator, load.transactions)
-    await expectNothingFailed(database)
+    await expectNothingFailed(state)
   },
 )
 
