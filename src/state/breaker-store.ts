@@ -1,6 +1,6 @@
 // The circuit breaker in state: losses are counted in the transaction that stores them, and the one that trips it holds them all.
 // `approve` lets go, `reject` leaves the users as SuprSend has them. Who decides is core/breaker.ts.
-import { type Kysely, sql } from 'kysely'
+import { type Kysely, type RawBuilder, sql } from 'kysely'
 import { type BreakerSettings, type OpenBreaker, trips, usersToCount } from '../core/breaker.ts'
 import type { HeldUsers } from '../core/status-report.ts'
 import type { Schema, StateDatabase } from './database.ts'
@@ -69,29 +69,32 @@ export async function countHeld(db: Kysely<Schema>): Promise<HeldUsers> {
 export async function approveLosses(db: StateDatabase): Promise<number> {
   return await close(
     db,
-    sql`update profile p set held = false, due_at = clock_timestamp(), pending_since = coalesce(p.pending_since, p.changed_at), lane = 1
-      from held where p.distinct_id = held.distinct_id`,
+    sql`held = false, due_at = clock_timestamp(), pending_since = coalesce(p.pending_since, p.changed_at), lane = 1`,
   )
 }
 
 /** What is held is not sent: the users stay as SuprSend has them, until their rows change again. */
 export async function rejectLosses(db: StateDatabase): Promise<number> {
-  return await close(
-    db,
-    sql`update profile p set held = false, lost_at = null, due_at = null, pending_since = null
-      from held where p.distinct_id = held.distinct_id`,
-  )
+  return await close(db, sql`held = false, lost_at = null, due_at = null, pending_since = null`)
 }
 
-async function close(db: StateDatabase, update: ReturnType<typeof sql>): Promise<number> {
-  return await db.transaction().execute(async (transaction) => {
-    // Whoever stores a loss begins with this row: it finds the breaker closed.
+const SLICE = 10_000
+
+/** In slices, for millions may be held; begun again if interrupted. */
+async function close(db: StateDatabase, assignments: RawBuilder<unknown>): Promise<number> {
+  await db.transaction().execute(async (transaction) => {
+    // Whoever stores a loss begins with this row: from now on it finds the breaker closed.
     await sql`select from checkpoint for update`.execute(transaction)
     await sql`delete from breaker`.execute(transaction)
     await sql`delete from breaker_loss`.execute(transaction)
-    const { numAffectedRows } = await sql`
-      with held as materialized (select distinct_id from profile where held order by distinct_id for update)
-      ${update}`.execute(transaction)
-    return Number(numAffectedRows ?? 0n)
   })
+  let users = 0
+  for (;;) {
+    const { numAffectedRows = 0n } = await sql`
+      with slice as materialized (
+        select distinct_id from profile where held order by distinct_id limit ${SLICE} for update)
+      update profile p set ${assignments} from slice where p.distinct_id = slice.distinct_id`.execute(db)
+    users += Number(numAffectedRows)
+    if (numAffectedRows < SLICE) return users
+  }
 }

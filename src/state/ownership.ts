@@ -59,6 +59,7 @@ export async function createCheckpoint(db: StateDatabase, checkpoint: NewCheckpo
  * and swept. Whoever captured in the former era writes nothing from now on. Users are held back by no position of it.
  */
 export async function beginEra(db: StateDatabase, next: NewCheckpoint, gap: string): Promise<void> {
+  await forgetPositions(db, next.lsn)
   await db.transaction().execute(async (transaction) => {
     await sql`
       update checkpoint set era = era + 1, epoch = epoch + 1, system_identifier = ${next.systemIdentifier}, timeline = ${next.timeline},
@@ -66,10 +67,24 @@ export async function beginEra(db: StateDatabase, next: NewCheckpoint, gap: stri
         start_xid = ${next.startXid.toString()}::xid8, advanced_at = now()`.execute(transaction)
     await sql`update mapped_table set gap = ${gap}`.execute(transaction)
     await sql`delete from source_table`.execute(transaction)
-    await sql`update profile set change_lsn = '0/0' where change_lsn >= ${formatLsn(next.lsn)}::pg_lsn`.execute(
-      transaction,
-    )
   })
+}
+
+const SLICE = 20_000
+
+/** Where the new history begins before the old one's end its positions say nothing. In slices, for that may be everybody. */
+async function forgetPositions(db: StateDatabase, from: Lsn): Promise<void> {
+  for (let after = ''; ; ) {
+    const { rows } = await sql<{ last: string | null }>`
+      with slice as materialized (
+        select distinct_id from profile where distinct_id > ${after} and change_lsn >= ${formatLsn(from)}::pg_lsn
+        order by distinct_id limit ${SLICE}),
+      forgotten as (update profile p set change_lsn = '0/0' from slice where p.distinct_id = slice.distinct_id)
+      select max(distinct_id) as last from slice`.execute(db)
+    const last = rows[0]?.last ?? null
+    if (last === null) return
+    after = last
+  }
 }
 
 /** A standby was promoted, and everything we have seen came along. */

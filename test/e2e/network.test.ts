@@ -73,7 +73,6 @@ test('cut, refused and standing still by turns, both networks, under load', () =
   }))
 
 test.each<[string, 'source' | 'stateNetwork', Fault]>([
-  ['what we send to the source is lost', 'source', 'to_server'],
   ['what the source sends is lost', 'source', 'to_client'],
   ['what the state’s server sends is lost', 'stateNetwork', 'to_client'],
 ])(
