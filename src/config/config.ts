@@ -16,6 +16,8 @@ export interface Config {
   readonly mapping: MappingSpec
   /** By fingerprint: the texts that stand behind the references in the mapping's constants. */
   readonly mappingSecrets: ReadonlyMap<string, Secret>
+  /** How many users the running service compares with SuprSend; null = `off`. */
+  readonly reconcile: { readonly usersPerHour: number | null }
   /** What is done about changes that may have been missed. */
   readonly recovery: Recovery
   readonly safety: { /** null = `off`. */ readonly breaker: BreakerSettings | null }

@@ -90,6 +90,7 @@ function resolve(
     http: file.http.listen.address,
     mapping: { distinctId: user.distinct_id, when: user.when ?? null, onDelete: user.on_delete, ...sections },
     mappingSecrets,
+    reconcile: { usersPerHour: file.reconcile.users_per_hour.limit },
     recovery: file.recovery,
     safety: { breaker: breakerOf(file.safety.breaker) },
     shutdownTimeoutMs: file.shutdown_timeout,

@@ -2,11 +2,13 @@
 // hold as they should be is made due again, unless anything about them has moved since they were read. Writing goes in the
 // order of the ids and in statements of a few rows; nobody who is in flight, waiting, set aside or held is touched.
 import { type Kysely, sql } from 'kysely'
+import { errorCode } from '../core/error.ts'
 import type { Profile } from '../core/profile.ts'
 import type { StoredUser } from '../core/reconcile.ts'
-import type { Repair, SampledUser } from '../core/reconcile-port.ts'
+import type { ReconcileState, Repair, SampledUser } from '../core/reconcile-port.ts'
 import { samplePercent } from '../core/sample.ts'
 import { textArray } from './array-literal.ts'
+import { readBounded } from './bounded-read.ts'
 import type { Schema, StateDatabase } from './database.ts'
 
 /** Nothing of it waits, is under way or is held. */
@@ -92,7 +94,7 @@ export async function sampleSettledUser(db: Kysely<Schema>): Promise<SampledUser
  * `whole`: an attempt of unknown outcome is noted, so that everything is said again and what must go is removed.
  * @returns the ids of those who were still as they had been read.
  */
-export async function repairUsers(db: StateDatabase, repairs: readonly Repair[]): Promise<ReadonlySet<string>> {
+export async function repairUsers(db: Kysely<Schema>, repairs: readonly Repair[]): Promise<ReadonlySet<string>> {
   if (repairs.length === 0) return new Set()
   const { rows } = await sql<{ distinct_id: string }>`
     with input as (
@@ -114,4 +116,35 @@ export async function repairUsers(db: StateDatabase, repairs: readonly Repair[])
     from locked l where p.distinct_id = l.distinct_id
     returning p.distinct_id`.execute(db)
   return new Set(rows.map(({ distinct_id }) => distinct_id))
+}
+
+/** While the service stops nothing of it may keep it waiting: what takes longer is given up. */
+const TIMEOUT_MS = 900
+/** Of query_canceled, which is what a time-out is. */
+const CANCELED = '57014'
+
+/** For the running service: one user at a time. */
+export class ReconcileStore implements ReconcileState {
+  readonly #db: StateDatabase
+
+  constructor(db: StateDatabase) {
+    this.#db = db
+  }
+
+  async sample(): Promise<SampledUser | null> {
+    return await readBounded(this.#db, TIMEOUT_MS, sampleSettledUser)
+  }
+
+  async repair(repair: Repair): Promise<boolean> {
+    try {
+      return await this.#db.transaction().execute(async (transaction) => {
+        await sql`select set_config('statement_timeout', ${String(TIMEOUT_MS)}, true)`.execute(transaction)
+        return (await repairUsers(transaction, [repair])).size > 0
+      })
+    } catch (error) {
+      // Somebody has its row locked: it moves.
+      if (errorCode(error) === CANCELED) return false
+      throw error
+    }
+  }
 }
