@@ -34,8 +34,11 @@ export async function openReadableState({ state }: Config): Promise<ReadableStat
   }
 }
 
-/** @throws SuprsyncError `state_unreadable` */
-export async function readState<T>(db: StateDatabase, read: Parameters<typeof readBounded<T>>[2]): Promise<T> {
+/** @param read never null, which stands for no answer. @throws SuprsyncError `state_unreadable` */
+export async function readState<T extends NonNullable<unknown>>(
+  db: StateDatabase,
+  read: Parameters<typeof readBounded<T>>[2],
+): Promise<T> {
   const answer = await readBounded(db, TIMEOUT_MS, read)
   if (answer !== null) return answer
   throw new SuprsyncError(

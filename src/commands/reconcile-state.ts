@@ -45,7 +45,7 @@ export class ReconcileState implements SentUsers, AsyncDisposable {
   }
 
   async isServiceRunning(): Promise<boolean> {
-    return (await readState(this.#state.db, (reader) => readLockHolder(reader, this.#schema))) !== null
+    return await readState(this.#state.db, async (reader) => (await readLockHolder(reader, this.#schema)) !== null)
   }
 
   /** Everybody the state knows: one who was deleted a moment ago may have come back. */
