@@ -45,6 +45,11 @@ export const CATALOG: readonly CatalogEntry[] = [
     load: async () => (await import('./backfill.ts')).backfillCommand(),
   },
   {
+    name: 'reconcile',
+    summary: 'compare what SuprSend holds with the table, and mend it',
+    load: async () => (await import('./reconcile.ts')).reconcileCommand(),
+  },
+  {
     name: 'approve',
     summary: 'send what the circuit breaker holds',
     load: async () => (await import('./approve.ts')).approveCommand(),

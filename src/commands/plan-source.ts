@@ -1,4 +1,4 @@
-// The rows that `plan` reads: pages of the users table, rows of one user, and of each child table the rows that belong to them;
+// The rows that `plan` and `reconcile` read: pages of the users table, random rows, rows of one user, and of each child table the rows that belong to them;
 // mapped and assembled to users. Short statements on the primary, nothing is written.
 import type { Config } from '../config/config.ts'
 import { errorCode, SuprsyncError } from '../core/error.ts'
@@ -6,11 +6,12 @@ import { childColumns, mappedColumns } from '../core/mapped-columns.ts'
 import { type ChildMapping, type Compiled, compileChildMapping, compileMapping, type Mapping } from '../core/mapping.ts'
 import type { ChildSpec } from '../core/mapping-spec.ts'
 import { type Assembly, assembleUsers, type ReadChild, type SeenUsers } from '../core/plan-assembly.ts'
-import { rowKey, type Table, type TextRow } from '../core/row.ts'
+import { rowKey, rowKeyValues, type Table, type TextRow } from '../core/row.ts'
 import { describeTable } from '../postgres/catalogue.ts'
 import type { openPool } from '../postgres/connection.ts'
 import { matchingRows } from '../postgres/matching-rows.ts'
 import { PageReader } from '../postgres/pages.ts'
+import { sampleKeys } from '../postgres/sample-keys.ts'
 
 type Pool = ReturnType<typeof openPool>
 
@@ -69,6 +70,11 @@ export class PlanSource {
     return this.#mapping.idIsKey
   }
 
+  /** Rows of a user are found without reading the table. */
+  get findsById(): boolean {
+    return this.#idColumn !== null
+  }
+
   estimateRows(): Promise<number | null> {
     return this.#pages.estimateRows()
   }
@@ -80,6 +86,26 @@ export class PlanSource {
 
   cursorAfter(row: TextRow): TextRow {
     return row.slice(0, this.table.key.length)
+  }
+
+  keyOf(row: TextRow): string {
+    return rowKey(this.table, row)
+  }
+
+  /** Keys of random rows: `limit` of them, or all there are. */
+  async sampleKeys(limit: number): Promise<readonly string[]> {
+    return (await sampleKeys(this.#pool, this.table, limit)).map((key) => rowKey(this.table, key))
+  }
+
+  /** Those that are there. */
+  async rowsByKey(keys: readonly string[]): Promise<readonly TextRow[]> {
+    if (keys.length === 0) return []
+    return (await this.#pages.rows(keys.map((key) => rowKeyValues(this.table, key)))).rows
+  }
+
+  /** The ids that these rows hold, each once. */
+  idsOf(rows: readonly TextRow[]): readonly string[] {
+    return [...new Set(rows.flatMap((row) => this.#mapping.map(row).distinctId ?? []))]
   }
 
   /** Exactly the rows that are mapped to one of these ids, whether they count or not. */

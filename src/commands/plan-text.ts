@@ -5,7 +5,8 @@ import { type Masking, type ShownRequest, showRequest } from '../core/masking.ts
 import type { PlannedUser } from '../core/plan-report.ts'
 import type { Reason } from '../core/profile.ts'
 import { printable } from './failed-text.ts'
-import type { PlanEnd, UnsentRow } from './plan-run.ts'
+import type { PlanEnd } from './plan-run.ts'
+import type { UnsentRow } from './user-scan.ts'
 
 /** Whether there is more to say of a user than that nothing would be sent. */
 export function isRemarkable(user: PlannedUser): boolean {

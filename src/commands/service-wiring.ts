@@ -8,6 +8,7 @@ import type { HostState } from '../core/host-state.ts'
 import type { Logger } from '../core/logger.ts'
 import { exclusiveKeys } from '../core/mapping-spec.ts'
 import type { Metrics } from '../core/metrics.ts'
+import { namedKeys } from '../core/reconcile.ts'
 import type { ServiceStatus } from '../core/service-status.ts'
 import { Wake } from '../core/wake.ts'
 import { connectionConfig } from '../postgres/connection.ts'
@@ -18,6 +19,7 @@ import { DeliveryStore } from '../state/delivery-store.ts'
 import { LockSession } from '../state/lock-session.ts'
 import { migrate } from '../state/migrations.ts'
 import { takeOver } from '../state/ownership.ts'
+import { ReconcileStore } from '../state/reconcile-store.ts'
 import { Tidy } from '../state/tidy.ts'
 import { createClient } from '../suprsend/client.ts'
 import type { BackfillReport } from '../sync/backfill.ts'
@@ -25,6 +27,7 @@ import { runCaptureSession } from '../sync/capture-session.ts'
 import { Deliver } from '../sync/deliver.ts'
 import { FreezeGuard } from '../sync/freeze-guard.ts'
 import { Gate } from '../sync/gate.ts'
+import { Reconcile } from '../sync/reconcile.ts'
 import { Service } from '../sync/service.ts'
 import { userAgent } from './package-info.ts'
 import { SourceWiring } from './source-wiring.ts'
@@ -152,7 +155,25 @@ export class RunningService implements AsyncDisposable {
           })
           this.#inHand = () => deliver.inHand
           wakeDelivery = () => deliver.wake()
-          return deliver
+          const { usersPerHour } = config.reconcile
+          const reconcile =
+            usersPerHour === null
+              ? null
+              : new Reconcile({
+                  state: new ReconcileStore(state),
+                  sink: client,
+                  gate,
+                  policy: { ...policy, named: namedKeys(config.mapping) },
+                  usersPerHour,
+                  onRepaired: () => deliver.wake(),
+                  metrics,
+                  log: log.child({ component: 'reconcile' }),
+                })
+          return {
+            wake: () => deliver.wake(),
+            run: (stop, destroy) => deliver.run(stop, destroy),
+            reconcile: async (ending) => await reconcile?.run(ending),
+          }
         },
         tidy: () => tidy.run(),
       },

@@ -17,6 +17,8 @@ export interface Config {
   /** By fingerprint: the texts that stand behind the references in the mapping's constants. */
   readonly mappingSecrets: ReadonlyMap<string, Secret>
   readonly backfill: { /** null = no limit of ours. */ readonly maxRowsPerSecond: number | null }
+  /** How many users the running service compares with SuprSend; null = `off`. */
+  readonly reconcile: { readonly usersPerHour: number | null }
   /** What is done about changes that may have been missed. */
   readonly recovery: Recovery
   readonly safety: {

@@ -91,6 +91,7 @@ function resolve(
     mapping: { distinctId: user.distinct_id, when: user.when ?? null, onDelete: user.on_delete, ...sections },
     mappingSecrets,
     backfill: { maxRowsPerSecond: file.backfill.max_rows_per_second.limit },
+    reconcile: { usersPerHour: file.reconcile.users_per_hour.limit },
     recovery: file.recovery,
     safety: {
       breaker: breakerOf(file.safety.breaker),

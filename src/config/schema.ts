@@ -160,6 +160,18 @@ export const childSchema = z.strictObject({
   properties: z.unknown().optional(),
 })
 
+const reconcile = z.strictObject({
+  users_per_hour: scalar(
+    'a whole number from 1 to 36000, or off',
+    (input) => {
+      if (isOff(input)) return { limit: null }
+      const limit = readInteger(input)
+      return limit !== null && limit >= 1 && limit <= 36_000 ? { limit } : null
+    },
+    { anyOf: [{ type: 'integer', minimum: 1, maximum: 36_000 }, { type: 'string' }, { const: false }] },
+  ).default({ limit: null }),
+})
+
 const breaker = z.strictObject({
   share: scalar(
     'a share such as 0.1, above 0 and at most 1, or off',
@@ -208,6 +220,10 @@ export const configSchema = z.strictObject({
     .array(z.unknown(), { error: 'expected a list of child tables, each with table, user and profile' })
     .default([]),
   backfill: backfill.prefault({}),
+  reconcile: z
+    .preprocess((input) => (isOff(input) ? { users_per_hour: 'off' } : input), reconcile)
+    .meta({ [OR_OFF]: true })
+    .prefault({}),
   recovery: choice(RECOVERIES).default('auto'),
   safety: safety.prefault({}),
   shutdown_timeout: duration.default(20_000),

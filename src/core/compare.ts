@@ -1,11 +1,11 @@
 // Compares SuprSend's own view of a user, as its answers carry it, with what we own of that user, and says how to mend the
-// difference (DESIGN §7.5). Guarantees: values that others added are left alone (P4), except in channels that are
+// difference (DESIGN §7.5), or only in what they differ. Guarantees: values that others added are left alone (P4), except in channels that are
 // exclusive; spellings that SuprSend changes by itself (case of an address, `_` for `-` in a locale, fields it drops) are
 // no difference.
 import type { Operation, RemoteUser } from './api.ts'
 import { likeness, standsFor } from './channel-value.ts'
 import { type Json, sameJson } from './json.ts'
-import { type Entry, entriesOf, identityOf, operationsOf, property, resembles } from './operations.ts'
+import { type Change, type Entry, entriesOf, identityOf, operationsOf, property, resembles } from './operations.ts'
 import { CHANNEL_KEYS, type ChannelKey, type ChannelValue, EMPTY_PROFILE, type Profile } from './profile.ts'
 
 const LANGUAGE_KEYS: readonly string[] = ['$locale', '$preferred_language']
@@ -17,26 +17,30 @@ export interface Holdings {
   readonly exclusive: ReadonlySet<ChannelKey>
 }
 
-/** The one PATCH that makes `user` hold of ours exactly `target`; empty = it does already. */
-export function repairPlan(
-  user: RemoteUser,
-  target: Profile | null,
-  { owned, exclusive }: Holdings,
-): readonly Operation[] {
+/** What `user` holds of ours that is not `target`, and what it lacks of it. */
+export function differenceOf(user: RemoteUser, target: Profile | null, { owned, exclusive }: Holdings): Change {
   const wanted = target ?? EMPTY_PROFILE
   const formers = owned.filter((profile) => profile !== null)
   const ours = [wanted, ...formers]
   const stale = staleEntries(user, wanted, formers)
-  const remove = [...stale, ...strangers({ user, wanted, ours, stale }, exclusive)]
-  const append = [...entriesOf(wanted)].filter((entry) => resembles(entry, remove) || !holds(user, entry, ours))
-  return operationsOf({
-    remove,
+  return {
+    remove: [...stale, ...strangers({ user, wanted, ours, stale }, exclusive)],
     unset: staleProperties(user, wanted, formers),
-    append,
+    append: [...entriesOf(wanted)].filter((entry) => !holds(user, entry, ours)),
     set: Object.fromEntries(
       Object.entries(wanted.properties).filter(([key, value]) => !holdsProperty(user, key, value)),
     ),
-  })
+  }
+}
+
+/** The one PATCH that makes `user` hold of ours exactly `target`; empty = it does already. */
+export function repairPlan(user: RemoteUser, target: Profile | null, holdings: Holdings): readonly Operation[] {
+  const difference = differenceOf(user, target, holdings)
+  const lacking = new Set(difference.append.map(identityOf))
+  const append = [...entriesOf(target ?? EMPTY_PROFILE)].filter(
+    (entry) => lacking.has(identityOf(entry)) || resembles(entry, difference.remove),
+  )
+  return operationsOf({ ...difference, append })
 }
 
 function staleEntries(user: RemoteUser, wanted: Profile, formers: readonly Profile[]): readonly Entry[] {

@@ -2,6 +2,7 @@
 // milliseconds and plain counts, and never a value of a profile as a label.
 import type { RequestKind } from './api.ts'
 import type { HostState } from './host-state.ts'
+import type { DriftKind } from './reconcile.ts'
 
 export type ChangeKind = 'insert' | 'update' | 'delete' | 'truncate'
 
@@ -25,6 +26,8 @@ export interface Metrics {
   accepted(commitToAcceptedMs: number): void
   requestsInFlight(count: number): void
   drift(): void
+  /** A settled user was compared with what SuprSend holds. */
+  reconciled(result: 'same' | DriftKind | 'failed'): void
   hostState(state: HostState['kind']): void
   captureActive(active: boolean): void
   lastCommitLsn(lsn: bigint): void
@@ -41,6 +44,7 @@ export const NO_METRICS: Metrics = {
   accepted: () => undefined,
   requestsInFlight: () => undefined,
   drift: () => undefined,
+  reconciled: () => undefined,
   hostState: () => undefined,
   captureActive: () => undefined,
   lastCommitLsn: () => undefined,

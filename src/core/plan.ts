@@ -54,8 +54,11 @@ function planPresence(input: PlanInput, desired: Profile): Plan {
     const create: OnMissing = { kind: 'instead', steps: post(desired, []) }
     return send(editOrLook(operationsOf(wholeChange(held, desired)), create), desired)
   }
-  const change = unclear.length > 0 || synced === null ? wholeChange(held, desired) : minimalChange(synced, desired)
-  const steps = edit(operationsOf(change), VANISHED)
+  // Where an outcome is open the answer is compared with everything: of a bare user, who needs no operation, a GET's.
+  const steps =
+    unclear.length > 0
+      ? editOrLook(operationsOf(wholeChange(held, desired)), VANISHED)
+      : edit(operationsOf(minimalChange(synced ?? EMPTY_PROFILE, desired)), VANISHED)
   return steps.length === 0 ? { kind: 'settled', synced: desired } : send(steps, desired)
 }
 

@@ -58,3 +58,8 @@ export interface Table {
 export function rowKey(table: Pick<Table, 'key'>, row: TextRow): string {
   return table.key.length === 1 ? (row[0] ?? '') : JSON.stringify(row.slice(0, table.key.length))
 }
+
+/** The texts of the key's columns: what `rowKey` was made of. */
+export function rowKeyValues(table: Pick<Table, 'key'>, key: string): TextRow {
+  return table.key.length === 1 ? [key] : (JSON.parse(key) as TextRow)
+}

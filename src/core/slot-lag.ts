@@ -6,6 +6,11 @@ function isIdleLag(slot: Pick<SlotReport, 'activePid' | 'lagBytes' | 'segmentByt
   return slot.activePid !== null && (slot.lagBytes ?? 0) < slot.segmentBytes
 }
 
+/** What was committed some seconds ago is in the state. */
+export function isCaughtUp(slot: SlotReport | null): boolean {
+  return slot !== null && isIdleLag(slot)
+}
+
 /**
  * How long the checkpoint has stood still although WAL waits for it: 0 while it moves or has nothing to do. An idle capture
  * moves it only when that frees a WAL segment, so less than one says nothing as long as somebody streams.

@@ -89,6 +89,8 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
   })
   const drift = counter('suprsync_drift_total', 'Answers that still differed from what was sent after one repair.')
 
+  const reconciled = counterBy('suprsync_reconcile_users_total', 'Users compared with what SuprSend holds.', ['result'])
+
   const inFlight = gauge('suprsync_requests_in_flight', 'Requests to SuprSend under way.')
   const host = gaugeBy('suprsync_host_state', '1 for the state that sending to SuprSend is in.', ['state'])
   const active = gauge('suprsync_capture_active', '1 where this process streams from the slot, 0 where it stands by.')
@@ -149,6 +151,7 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
     accepted: (commitToAcceptedMs) => acceptedSeconds.observe(Math.max(0, commitToAcceptedMs / 1000)),
     requestsInFlight: (count) => inFlight.set(count),
     drift: () => drift.inc(),
+    reconciled: (result) => reconciled.inc({ result }),
     hostState: (state) => {
       for (const each of HOST_STATES) host.set({ state: each }, each === state ? 1 : 0)
     },

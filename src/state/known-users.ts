@@ -1,4 +1,4 @@
-// What the state knows SuprSend to hold of users, for who only looks (`plan`). Reads nothing but `profile`, through bounded-read;
+// What the state knows SuprSend to hold of users, for who only looks (`plan`, `reconcile`). Reads through bounded-read,
 // changes nothing.
 import { type Kysely, sql } from 'kysely'
 import type { KnownUser } from '../core/plan-report.ts'
@@ -43,6 +43,15 @@ export async function pageSentUsers(
 export async function readKeysOfUser(db: Kysely<Schema>, distinctId: string): Promise<readonly string[]> {
   const { rows } = await sql<{ key: string }>`
     select key from source_row where distinct_id = ${distinctId} and user_key is null order by key limit 100`.execute(
+    db,
+  )
+  return rows.map(({ key }) => key)
+}
+
+/** Keys of the users rows that hold these ids, as the state knows them; child rows hold none. */
+export async function readRowKeys(db: Kysely<Schema>, distinctIds: readonly string[]): Promise<readonly string[]> {
+  const { rows } = await sql<{ key: string }>`
+    select key from source_row where distinct_id = any(${distinctIds}::text[]) and part is not null order by key`.execute(
     db,
   )
   return rows.map(({ key }) => key)

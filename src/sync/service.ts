@@ -18,6 +18,8 @@ export interface TermDelivery {
   wake(): void
   /** `stop`: finish what is in hand. `destroy`: give it up. */
   run(stop: AbortSignal, destroy: AbortSignal): Promise<void>
+  /** Compares users with SuprSend beside it, until the signal aborts. Never rejects. */
+  reconcile(ending: AbortSignal): Promise<void>
 }
 
 export interface ServicePorts {
@@ -77,11 +79,12 @@ export class Service {
     const capture = this.#captureAgainAndAgain(delivery, ending)
     const delivering = delivery.run(AbortSignal.any([stop, over.signal]), lost.signal)
     const tidying = this.#tidyNowAndThen(ending)
+    const reconciling = delivery.reconcile(ending)
     try {
-      await Promise.all([capture, delivering, tidying])
+      await Promise.all([capture, delivering, tidying, reconciling])
     } finally {
       over.abort()
-      await Promise.allSettled([capture, delivering, tidying])
+      await Promise.allSettled([capture, delivering, tidying, reconciling])
       this.#become({ kind: 'starting' })
     }
   }

@@ -8,7 +8,7 @@ import { ERROR_POLICY } from '../../../src/core/error-policy.ts'
 import { ROW_FAILURES } from '../../../src/core/failed-row.ts'
 
 const ROOT = new URL('../../../', import.meta.url)
-const SECTIONS = ['source', 'state', 'suprsend', 'http', 'user', 'log']
+const SECTIONS = ['source', 'state', 'suprsend', 'http', 'user', 'reconcile', 'log']
 const KEYS = new Set(SECTIONS.flatMap((section) => keysOf(section).map((key) => `${section}.${key}`)))
 
 /** As the file spells them; `input` looks behind defaults. */
@@ -20,7 +20,9 @@ function keysOf(section: string): readonly string[] {
 
 /** `suprsend.api_key`, but neither `status.suprsend.com` nor `state.ts`. */
 function namedIn(text: string): readonly string[] {
-  return [...text.matchAll(/(?<![\w./])(source|state|suprsend|http|user|log)\.([a-z_]+)(?![\w(])/g)].map(([key]) => key)
+  return [...text.matchAll(/(?<![\w./])(source|state|suprsend|http|user|reconcile|log)\.([a-z_]+)(?![\w(])/g)].map(
+    ([key]) => key,
+  )
 }
 
 test.each(SECTIONS)('%s has keys', (section) => {
