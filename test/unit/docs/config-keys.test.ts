@@ -20,7 +20,9 @@ function keysOf(section: string): readonly string[] {
 
 /** `suprsend.api_key`, but neither `status.suprsend.com` nor `state.ts`. */
 function namedIn(text: string): readonly string[] {
-  return [...text.matchAll(/(?<![\w./])(source|state|suprsend|http|user|reconcile|log)\.([a-z_]+)(?![\w(])/g)].map(([key]) => key)
+  return [...text.matchAll(/(?<![\w./])(source|state|suprsend|http|user|reconcile|log)\.([a-z_]+)(?![\w(])/g)].map(
+    ([key]) => key,
+  )
 }
 
 test.each(SECTIONS)('%s has keys', (section) => {
