@@ -70,11 +70,6 @@ export class PlanSource {
     return this.#mapping.idIsKey
   }
 
-  /** Rows of a user are found without reading the table. */
-  get findsById(): boolean {
-    return this.#idColumn !== null
-  }
-
   estimateRows(): Promise<number | null> {
     return this.#pages.estimateRows()
   }

@@ -157,11 +157,11 @@ export class UserScan {
     return result
   }
 
-  /** @param keys of some of their rows: with those the state knows they do where the whole table would have to be read. */
+  /** @param keys of some of their rows: with those the state knows they do, where an id might have no index. */
   async #assembleAll(distinctIds: readonly string[], keys?: readonly string[]) {
     const { source, state } = this.#options
     const found =
-      keys === undefined || source.findsById
+      keys === undefined || source.idIsKey
         ? await source.rowsOfUsers(distinctIds)
         : await source.rowsByKey([...new Set([...keys, ...(await state.rowKeys(distinctIds))])])
     return await source.assemble(found, new Map())

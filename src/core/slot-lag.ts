@@ -8,7 +8,7 @@ function isIdleLag(slot: Pick<SlotReport, 'activePid' | 'lagBytes' | 'segmentByt
 
 /** What was committed some seconds ago is in the state. */
 export function isCaughtUp(slot: SlotReport | null): boolean {
-  return slot !== null && isIdleLag(slot)
+  return slot !== null && slot.lagBytes !== null && isIdleLag(slot)
 }
 
 /**

@@ -56,6 +56,7 @@ describe('a good file', () => {
       },
       http: { host: '127.0.0.1', port: 9464 },
       mapping: { distinctId: { kind: 'column', column: 'id' }, when: null, onDelete: 'delete' },
+      reconcile: { usersPerHour: null },
       shutdownTimeoutMs: 20_000,
       log: { level: 'info' },
     })
@@ -64,6 +65,12 @@ describe('a good file', () => {
     expect([...config.mapping.profile]).toEqual([
       ['$email', [sourceOf({ kind: 'column', column: 'email' }, { formats: ['email'], region: null })]],
     ])
+  })
+
+  it('is compared with SuprSend at no rate when that is off', async () => {
+    for (const off of ['reconcile: off', 'reconcile: {users_per_hour: off}', 'reconcile: {}']) {
+      expect((await load(`${MINIMAL}${off}`)).reconcile).toEqual({ usersPerHour: null })
+    }
   })
 
   it('the commented example loads with the three variables it names', async () => {
@@ -105,10 +112,11 @@ profile:
   $whatsapp: {column: wa, format: e164, region: {column: country}}
   $timezone: {const: Asia/Calcutta}
   flags: {const: {beta: true, n: [1, 2.5, null]}}
+reconcile: {users_per_hour: "\${RATE}"}
 shutdown_timeout: 5s
 log: {level: debug}
 `,
-      { env: { ...ENV, CREATE: 'false', IN_FLIGHT: '8', STATE_URL: '' } },
+      { env: { ...ENV, CREATE: 'false', IN_FLIGHT: '8', RATE: '60', STATE_URL: '' } },
     )
     expect(config).toMatchObject({
       source: {
@@ -133,6 +141,7 @@ log: {level: debug}
         when: "deleted == null && plan != '${x}'",
         onDelete: 'keep',
       },
+      reconcile: { usersPerHour: 60 },
       shutdownTimeoutMs: 5_000,
       log: { level: 'debug' },
     })
@@ -299,6 +308,10 @@ log: {level: verbose}
     [
       'http: {listen: "localhost:70000"}',
       '7:16 http.listen: expected an address such as 127.0.0.1:9464, or off, found a text of 15 characters',
+    ],
+    [
+      'reconcile: {users_per_hour: 40000}',
+      '7:29 reconcile.users_per_hour: expected a whole number from 1 to 36000, or off, found a number',
     ],
     [
       'shutdown_timeout: 0s',

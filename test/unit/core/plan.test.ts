@@ -118,6 +118,12 @@ describe('what is sent', () => {
     expect(planUser({ ...BASE, synced, desired })).toEqual({ kind: 'settled', synced: desired })
   })
 
+  test('of a bare user of whom nothing is to be said the answer is looked at, where an outcome is open', () => {
+    expect(requests({ synced: EMPTY_PROFILE, unclear: [EMPTY_PROFILE], desired: EMPTY_PROFILE })).toEqual([
+      { kind: 'get' },
+    ])
+  })
+
   test('after an unclear edit everything is said again, and what may have been left is removed', () => {
     const synced = profile({ $email: ['a@x.io'] }, { name: 'A' })
     const unclear = [profile({ $email: ['b@x.io'] }, { name: 'B', city: 'X' })]

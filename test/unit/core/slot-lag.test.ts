@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { slotLagMs, walBudget } from '../../../src/core/slot-lag.ts'
+import { isCaughtUp, slotLagMs, walBudget } from '../../../src/core/slot-lag.ts'
 import type { SlotReport } from '../../../src/core/status-report.ts'
 
 const MB = 2 ** 20
@@ -25,6 +25,13 @@ test.each<[string, Partial<SlotReport>, number]>([
   ['the slot has no position', { lagBytes: null }, 0],
 ])('lag: %s', (_name, change, expected) => {
   expect(slotLagMs({ ...SLOT, ...change }, 5_000)).toBe(expected)
+})
+
+test('caught up: somebody streams, and less than a segment waits', () => {
+  const caughtUp = (change: Partial<SlotReport>) => isCaughtUp({ ...SLOT, lagBytes: 300, ...change })
+  expect(caughtUp({})).toBe(true)
+  expect([{ lagBytes: 20 * MB }, { activePid: null }, { lagBytes: null }].map(caughtUp)).toEqual([false, false, false])
+  expect(isCaughtUp(null)).toBe(false)
 })
 
 test.each<[string, Partial<SlotReport>, ReturnType<typeof walBudget>]>([
