@@ -2,9 +2,9 @@
 // Works with and without a running service, which notices within seconds. Counts only, never who (P8).
 import { Command } from 'commander'
 import type { HeldUsers } from '../core/status-report.ts'
-import { notifyService } from '../state/backfill-request.ts'
 import { approveLosses, countHeld, readBreaker, rejectLosses } from '../state/breaker-store.ts'
 import type { StateDatabase } from '../state/database.ts'
+import { notifyService } from '../state/notice.ts'
 import { readConfig } from './config-file.ts'
 import { configOption } from './config-option.ts'
 import { confirm } from './confirm.ts'

@@ -8,7 +8,7 @@ import { quoteIdentifier, quoteLiteral, quoteTable } from '../postgres/identifie
 import { type Queryable, queryRows } from '../postgres/query.ts'
 import type { RequestedTable } from '../state/backfill-request.ts'
 import type { StateDatabase } from '../state/database.ts'
-import { readKeysOfUser } from '../state/known-users.ts'
+import { readRowKeys } from '../state/known-users.ts'
 import { sourceName } from './compiled-tables.ts'
 
 export interface Chosen {
@@ -65,7 +65,7 @@ async function filterOf(
   const { distinctId } = mapping
   if (distinctId.kind === 'column') return `${quoteIdentifier(distinctId.column)} = ${quoteLiteral(user)}`
   // Whom an expression names is known by the rows that state has of it.
-  const keys = await readKeysOfUser(db, user)
+  const keys = await readRowKeys(db, [user])
   if (keys.length === 0) {
     throw new SuprsyncError('user_unknown', `No row of this distinct_id is known; choose its row with --where.`)
   }

@@ -7,14 +7,9 @@ import { SuprsyncError } from '../core/error.ts'
 import { createLogger } from '../ops/log.ts'
 import { Progress } from '../ops/progress.ts'
 import { StatusLine } from '../ops/status-line.ts'
-import {
-  cancelRequests,
-  notifyService,
-  type RequestedRun,
-  readRequest,
-  requestBackfill,
-} from '../state/backfill-request.ts'
+import { cancelRequests, type RequestedRun, readRequest, requestBackfill } from '../state/backfill-request.ts'
 import type { StateDatabase } from '../state/database.ts'
+import { notifyService } from '../state/notice.ts'
 import { readLockHolder } from '../state/report.ts'
 import { type Chosen, requestedTables } from './backfill-filter.ts'
 import { readConfig } from './config-file.ts'

@@ -7,7 +7,6 @@ import type { Config } from '../config/config.ts'
 import { SuprsyncError } from '../core/error.ts'
 import { outcomeOf } from '../core/outcome.ts'
 import { connectionConfig } from '../postgres/connection.ts'
-import { notifyService } from '../state/backfill-request.ts'
 import type { StateDatabase } from '../state/database.ts'
 import {
   orderErasure,
@@ -18,6 +17,7 @@ import {
   readPosition,
 } from '../state/erase-store.ts'
 import { LockSession } from '../state/lock-session.ts'
+import { notifyService } from '../state/notice.ts'
 import { createClient } from '../suprsend/client.ts'
 import { attemptUser } from '../sync/attempt.ts'
 import { RemoteReader } from '../sync/remote-reader.ts'

@@ -5,6 +5,7 @@ import { SuprsyncError } from '../core/error.ts'
 import type { StoredUser } from '../core/reconcile.ts'
 import type { Repair } from '../core/reconcile-port.ts'
 import { readRowKeys } from '../state/known-users.ts'
+import { notifyService } from '../state/notice.ts'
 import { pageStoredIds, readStoredUsers, repairUsers } from '../state/reconcile-store.ts'
 import { readLockHolder } from '../state/report.ts'
 import { openReadableState, type ReadableState, readState } from './readable-state.ts'
@@ -41,7 +42,10 @@ export class ReconcileState implements SentUsers, AsyncDisposable {
 
   /** @returns the ids of those who were still as they had been read. */
   async repair(repairs: readonly Repair[]): Promise<ReadonlySet<string>> {
-    return await repairUsers(this.#state.db, repairs)
+    const { db } = this.#state
+    const repaired = await repairUsers(db, repairs)
+    await notifyService(db, this.#schema)
+    return repaired
   }
 
   async isServiceRunning(): Promise<boolean> {

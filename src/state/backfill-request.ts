@@ -1,15 +1,7 @@
-// Readings that somebody asks for while the service runs, or before: noted in state, woken by NOTIFY, carried out by whoever captures.
+// Readings that somebody asks for while the service runs, or before: noted in state, carried out by whoever captures.
 import { randomUUID } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
 import type { Schema, StateDatabase } from './database.ts'
-
-/** The channel that the process with the locks listens to; the payload is the schema. */
-export const CHANNEL = 'suprsync'
-
-/** Tells the running service that there is something to do. It looks by itself every other second. */
-export async function notifyService(db: Kysely<Schema>, schema: string): Promise<void> {
-  await sql`select pg_notify(${CHANNEL}, ${schema})`.execute(db)
-}
 
 export interface RequestedTable {
   readonly source: string

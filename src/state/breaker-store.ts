@@ -14,6 +14,8 @@ export interface BreakerRules {
   readonly onTrip: () => void
 }
 
+/** Of one statement: millions may be held. */
+const SLICE = 10_000
 /** Beyond it the planner's estimate does. */
 const MOST_COUNTED = 100_000
 
@@ -31,11 +33,14 @@ export async function countLosses(db: Kysely<Schema>, losses: number, settings: 
   if (!trips({ recent, users }, settings)) return false
   await sql`insert into breaker (recent, users) values (${recent}, ${users}) on conflict do nothing`.execute(db)
   // What is under way already is recorded as ever. In the order of the ids, as everything that locks several profiles.
-  await sql`
-    with lost as materialized (
-      select distinct_id from profile where lost_at is not null and not held order by distinct_id for update)
-    update profile p set held = true, due_at = case when ${onlyLoses(sql.ref('p.desired'), STORED)} then null else p.due_at end
-    from lost where p.distinct_id = lost.distinct_id`.execute(db)
+  for (;;) {
+    const { numAffectedRows = 0n } = await sql`
+      with lost as materialized (
+        select distinct_id from profile where lost_at is not null and not held order by distinct_id limit ${SLICE} for update)
+      update profile p set held = true, due_at = case when ${onlyLoses(sql.ref('p.desired'), STORED)} then null else p.due_at end
+      from lost where p.distinct_id = lost.distinct_id`.execute(db)
+    if (numAffectedRows < SLICE) break
+  }
   return true
 }
 
@@ -77,8 +82,6 @@ export async function approveLosses(db: StateDatabase): Promise<number> {
 export async function rejectLosses(db: StateDatabase): Promise<number> {
   return await close(db, sql`held = false, lost_at = null, due_at = null, pending_since = null`)
 }
-
-const SLICE = 10_000
 
 /** In slices, for millions may be held; begun again if interrupted. */
 async function close(db: StateDatabase, assignments: RawBuilder<unknown>): Promise<number> {

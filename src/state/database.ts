@@ -16,7 +16,7 @@ export interface StateDatabaseOptions {
   readonly onIdleError: (error: Error) => void
 }
 
-const STATEMENT_TIMEOUT_MS = 60_000
+const STATEMENT_TIMEOUT_MS = 30_000
 
 export function openStateDatabase(options: StateDatabaseOptions): StateDatabase {
   const pool = new pg.Pool({

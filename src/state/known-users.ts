@@ -39,15 +39,6 @@ export async function pageSentUsers(
   return rows.map(({ distinct_id }) => distinct_id)
 }
 
-/** Keys of the users rows that hold this id, as state knows them. */
-export async function readKeysOfUser(db: Kysely<Schema>, distinctId: string): Promise<readonly string[]> {
-  const { rows } = await sql<{ key: string }>`
-    select key from source_row where distinct_id = ${distinctId} and user_key is null order by key limit 100`.execute(
-    db,
-  )
-  return rows.map(({ key }) => key)
-}
-
 /** Keys of the users rows that hold these ids, as the state knows them; child rows hold none. */
 export async function readRowKeys(db: Kysely<Schema>, distinctIds: readonly string[]): Promise<readonly string[]> {
   const { rows } = await sql<{ key: string }>`

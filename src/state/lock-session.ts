@@ -4,7 +4,7 @@
 import pg from 'pg'
 import { SuprsyncError } from '../core/error.ts'
 import { endWhenSilent } from '../core/silent-connection.ts'
-import { CHANNEL } from './backfill-request.ts'
+import { CHANNEL } from './notice.ts'
 
 const BUCKETS = 64
 /** Lock 0 is capture's, 1 to 64 are the buckets'. */

@@ -2,7 +2,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { Schema, StateDatabase } from './database.ts'
 
-const OURS: readonly string[] = [
+export const STATE_TABLES: readonly string[] = [
   'backfill',
   'breaker',
   'breaker_loss',
@@ -26,7 +26,7 @@ export async function describeStateSchema(
     from pg_namespace n where n.nspname = ${schema}`.execute(db)
   const tables = rows[0]?.tables
   if (tables === undefined) return null
-  const foreign = tables.filter((table) => !OURS.includes(table))
+  const foreign = tables.filter((table) => !STATE_TABLES.includes(table))
   if (!tables.includes('profile')) return { users: 0, foreign }
   const { rows: counted } = await sql<{ users: number }>`
     select (case when reltuples < 100000 then (select count(*) from profile) else reltuples end)::float8 as users

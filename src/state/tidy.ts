@@ -46,6 +46,7 @@ export class Tidy {
   /**
    * A reading may have found a row gone long before the stream comes to its delete; the changes in between, which the
    * tombstone refuses, must have been streamed before it goes. The insert position: a commit is seen before it is written.
+   * One of a former era refuses nothing any more.
    */
   async #removeTombstones(era: number, now: string): Promise<void> {
     const { rows } = await this.#source.query<{ xmin: string; lsn: string }>(
@@ -62,8 +63,8 @@ export class Tidy {
       delete from source_row where (source, key) in (
         select r.source, r.key from source_row r
         where r.gone_at < ${mark.at}::timestamptz
-          and r.change_lsn < (select lsn from checkpoint)
-          and r.change_xid < ${source.xmin}::xid8 and r.era = ${mark.era}
+          and (r.era <> ${mark.era}
+            or (r.change_lsn < (select lsn from checkpoint) and r.change_xid < ${source.xmin}::xid8))
           and not exists (select from backfill where finished_at is null)
           and not exists (select from profile p where p.distinct_id = r.distinct_id and p.sending <> '[]')
         order by r.gone_at limit ${BITE} for update skip locked)`.execute(this.#db)

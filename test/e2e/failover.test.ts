@@ -154,6 +154,27 @@ describe('WAL that is thrown away', () => {
     ))
 })
 
+test('a slot that PostgreSQL 18 gave up because nobody used it', () =>
+  world(async (it) => {
+    if (it.cluster.major < 18) return
+    await firstLife(it)
+    await it.cluster.restart({ idle_replication_slot_timeout: '1s' })
+    await change(it.database, 1)
+    await until(
+      async () => {
+        await it.database.query('CHECKPOINT')
+        const [slot] = await it.database.query<{ reason: string | null }>(
+          'SELECT invalidation_reason AS reason FROM pg_replication_slots',
+        )
+        return slot?.reason === 'idle_timeout'
+      },
+      { what: 'the slot to be given up', timeoutMs: 20_000, pollMs: 200 },
+    )
+    await using service = await it.start()
+    await recovered(it, service)
+    expect(await reasons(it)).toEqual(['slot_lost'])
+  }))
+
 describe('a standby is promoted', () => {
   const standbyOf = (cluster: Cluster, database: TestDatabase, more: Record<string, string> = {}) => ({
     hot_standby: 'on',

@@ -81,7 +81,7 @@ describe('counts', () => {
       ).rejects.toMatchObject({ code: '25006' })
       // What was set for one reading is not there for the next statement of the session.
       const { rows } = await sql<{ statement_timeout: string }>`show statement_timeout`.execute(db)
-      expect(rows).toEqual([{ statement_timeout: '1min' }])
+      expect(rows).toEqual([{ statement_timeout: '30s' }])
     } finally {
       await db.destroy()
     }
@@ -174,7 +174,7 @@ describe('readings', () => {
       await database.query('DROP SCHEMA suprsync CASCADE')
       const read = collectReadings({ state: db, source: database.pool, slot: database.slot, log: SILENT_LOGGER })
       const readings = await read(never)
-      expect(Object.keys(readings).toSorted()).toEqual(['slotLagBytes', 'slotRetainedWalBytes'])
+      expect(Object.keys(readings).toSorted()).toEqual(['slotLagBytes', 'slotRetainedWalBytes', 'walBudget'])
     } finally {
       await db.destroy()
     }

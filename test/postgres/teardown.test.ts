@@ -1,9 +1,11 @@
 // `suprsync teardown` as it is run: what it says first, what it takes away and what it leaves, and that a running service keeps it all.
 import { expect, test } from 'vitest'
 import { startEmulator } from '../../src/emulator/emulator.ts'
+import { STATE_TABLES } from '../../src/state/teardown.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { runCommand } from '../support/installation.ts'
 import { expectConverged } from '../support/oracle.ts'
+import { makeState } from '../support/seeded-state.ts'
 import { type ServiceOptions, startService } from '../support/service.ts'
 import { createUsersTable, insertUsers } from '../support/workload.ts'
 
@@ -70,6 +72,15 @@ test.each([{ elsewhere: false }, { elsewhere: true }])(
       expect(users()).toBe(5)
     }, where),
 )
+
+test('every table of the state is known as ours', async () => {
+  await using database = await createTestDatabase()
+  await (await makeState(database)).destroy()
+  const tables = await database.query<{ name: string }>(
+    "SELECT relname::text AS name FROM pg_class WHERE relnamespace = 'suprsync'::regnamespace AND relkind = 'r' ORDER BY 1",
+  )
+  expect(tables.map(({ name }) => name)).toEqual([...STATE_TABLES])
+})
 
 test('what others use is left', () =>
   world(async ({ database, left, settled }) => {

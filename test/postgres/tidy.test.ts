@@ -56,6 +56,16 @@ test('a tombstone stays while its user has an open outcome, a backfill goes on, 
     expect(await keys(database)).toEqual(['1', '2'])
   }))
 
+test('a tombstone of a former era refuses nothing any more, and goes', () =>
+  withState(async (database, tidy) => {
+    await database.query(tombstone('1'))
+    await database.query("UPDATE suprsync.source_row SET era = 0, change_xid = '9000000000', change_lsn = 'FFFFFFFF/0'")
+    await tidy.run()
+    await database.query(PASS)
+    await tidy.run()
+    expect(await keys(database)).toEqual([])
+  }))
+
 test('of users that are gone only the settled ones are forgotten', () =>
   withState(async (database, tidy) => {
     await database.query(`
