@@ -2,10 +2,13 @@
 // time). Asked on a replication connection: the file is nobody else's to read.
 // https://www.postgresql.org/docs/current/protocol-replication.html
 import type pg from 'pg'
+import { errorCode } from '../core/error.ts'
 import { type Lsn, parseLsn } from '../core/lsn.ts'
 import { connectionConfig, openClient, rawTypes } from './connection.ts'
 
-/** Null when `from` is no ancestor of `now`. */
+const UNDEFINED_FILE = '58P01'
+
+/** Null when `from` is no ancestor of `now`, or the server has no history file any more. */
 export async function readSwitchLsn(
   url: string,
   { from, now }: { readonly from: number; readonly now: number },
@@ -16,12 +19,15 @@ export async function readSwitchLsn(
     const query: pg.QueryArrayConfig = { text: `TIMELINE_HISTORY ${now}`, rowMode: 'array', types: rawTypes }
     const { rows } = await client.query<string[]>(query)
     return switchIn(rows[0]?.[1] ?? '', from)
+  } catch (error) {
+    if (errorCode(error) === UNDEFINED_FILE) return null
+    throw error
   } finally {
     await client.end()
   }
 }
 
-/** `1\t0/3000060\tno recovery target specified`, a line for each ancestor; Pure. */
+/** `1\t0/3000060\tno recovery target specified`, a line for each ancestor. Pure. */
 export function switchIn(history: string, timeline: number): Lsn | null {
   for (const line of history.split('\n')) {
     const [id, lsn] = line.trim().split(/\s+/)
