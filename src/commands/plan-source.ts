@@ -88,14 +88,20 @@ export class PlanSource {
   }
 
   /** Keys of random rows: `limit` of them, or all there are. */
-  async sampleKeys(limit: number): Promise<readonly string[]> {
-    return (await sampleKeys(this.#pool, this.table, limit)).map((key) => rowKey(this.table, key))
+  sampleKeys(limit: number): Promise<readonly TextRow[]> {
+    return sampleKeys(this.#pool, this.table, limit)
   }
 
   /** Those that are there. */
-  async rowsByKey(keys: readonly string[]): Promise<readonly TextRow[]> {
-    if (keys.length === 0) return []
-    return (await this.#pages.rows(keys.map((key) => rowKeyValues(this.table, key)))).rows
+  async rowsOf(keys: readonly TextRow[]): Promise<readonly TextRow[]> {
+    return keys.length === 0 ? [] : (await this.#pages.rows(keys)).rows
+  }
+
+  /** The same, of keys as state holds them; null: one of them is too long to be looked for. */
+  async rowsByKey(keys: readonly string[]): Promise<readonly TextRow[] | null> {
+    const values = keys.map((key) => rowKeyValues(this.table, key))
+    const known = values.filter((texts) => texts !== null)
+    return known.length === values.length ? await this.rowsOf(known) : null
   }
 
   /** The ids that these rows hold, each once. */

@@ -114,7 +114,7 @@ export class UserScan {
     const { source } = this.#options
     const keys = await source.sampleKeys(limit)
     for (let at = 0; at < keys.length; at += BATCH_ROWS) {
-      const rows = await source.rowsByKey(keys.slice(at, at + BATCH_ROWS))
+      const rows = await source.rowsOf(keys.slice(at, at + BATCH_ROWS))
       if (source.idIsKey) await this.#assemble(rows)
       else await this.#withSiblings(rows)
     }
@@ -160,10 +160,11 @@ export class UserScan {
   /** @param keys of some of their rows: with those the state knows they do, where an id might have no index. */
   async #assembleAll(distinctIds: readonly string[], keys?: readonly string[]) {
     const { source, state } = this.#options
-    const found =
+    const byKey =
       keys === undefined || source.idIsKey
-        ? await source.rowsOfUsers(distinctIds)
+        ? null
         : await source.rowsByKey([...new Set([...keys, ...(await state.rowKeys(distinctIds))])])
+    const found = byKey ?? (await source.rowsOfUsers(distinctIds))
     return await source.assemble(found, new Map())
   }
 

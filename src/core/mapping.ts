@@ -8,7 +8,7 @@ import type { MappingProblem } from './mapping-problem.ts'
 import { leaveOut } from './mapping-source.ts'
 import type { ChildSpec, DistinctId, MappingSpec } from './mapping-spec.ts'
 import { isChannelKey, type Profile, type Reason } from './profile.ts'
-import type { Table, TextRow } from './row.ts'
+import { keyText, type Table, type TextRow } from './row.ts'
 import { OID } from './values.ts'
 
 export type MappedRow =
@@ -153,7 +153,7 @@ function mapChild(part: TablePart, user: readonly number[], row: TextRow): Mappe
   const reasons: Reason[] = []
   const values = user.map((index) => row[index] ?? null)
   // As a foreign key reads it: with a NULL in it, it refers to nobody.
-  const userKey = values.includes(null) ? null : values.length === 1 ? (values[0] ?? null) : JSON.stringify(values)
+  const userKey = values.includes(null) ? null : keyText(values)
   if (userKey === null || !counts(part, row, reasons)) return { kind: 'absent', userKey, reasons }
   return { kind: 'child', userKey, profile: profileOf(part, row, reasons), reasons }
 }

@@ -1,5 +1,6 @@
 // Rows of the source as they travel from the two roads (stream and pages) to the mapping. Values are PostgreSQL's own
 // output text on both roads, so that one parser (values.ts) makes both equal.
+import { digest } from './json.ts'
 
 /** A TOASTed value that the UPDATE did not touch and that pgoutput therefore did not send. Not NULL, not unknown to be NULL. */
 export const UNCHANGED: unique symbol = Symbol('unchanged')
@@ -54,12 +55,31 @@ export interface Table {
   readonly wanted: readonly Column[]
 }
 
-/** The primary key's exact text: the bare text of a single column, a JSON array of texts for several. */
-export function rowKey(table: Pick<Table, 'key'>, row: TextRow): string {
-  return table.key.length === 1 ? (row[0] ?? '') : JSON.stringify(row.slice(0, table.key.length))
+/**
+ * Of a key as state holds it, in bytes: an entry of a btree takes 2,704, and one of ours names a child's user, its table and its
+ * own key (https://www.postgresql.org/docs/current/btree.html).
+ */
+const MAX_KEY_BYTES = 1_000
+const KEPT_BYTES = 980
+
+/**
+ * What names a row in state: the exact text of a single column, a JSON array of texts for several. One that is too long for an
+ * index is its beginning and a digest, together longer than any that stands for itself.
+ */
+export function keyText(values: TextRow): string {
+  const text = values.length === 1 ? (values[0] ?? '') : JSON.stringify(values)
+  // No character takes more than three bytes for each of its units.
+  if (text.length * 3 <= MAX_KEY_BYTES || Buffer.byteLength(text) <= MAX_KEY_BYTES) return text
+  const kept = Buffer.from(text).subarray(0, KEPT_BYTES).toString()
+  return `${kept}\u2026${digest(text)}`
 }
 
-/** The texts of the key's columns: what `rowKey` was made of. */
-export function rowKeyValues(table: Pick<Table, 'key'>, key: string): TextRow {
+export function rowKey(table: Pick<Table, 'key'>, row: TextRow): string {
+  return keyText(table.key.length === row.length ? row : row.slice(0, table.key.length))
+}
+
+/** The texts of the key's columns: what `rowKey` was made of; null: it was too long to be kept. */
+export function rowKeyValues(table: Pick<Table, 'key'>, key: string): TextRow | null {
+  if (Buffer.byteLength(key) > MAX_KEY_BYTES) return null
   return table.key.length === 1 ? [key] : (JSON.parse(key) as TextRow)
 }
