@@ -6,7 +6,14 @@ import { sleep } from '../core/abort.ts'
 import { SuprsyncError } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
-import { decideRemap, isAsNoted, type OwedReading, type TableState } from '../core/remap-decision.ts'
+import {
+  decideRemap,
+  isAsNoted,
+  LEFT_OUT,
+  MAPPING_CHANGED,
+  type OwedReading,
+  type TableState,
+} from '../core/remap-decision.ts'
 import type { Source } from '../core/source-port.ts'
 import { RECOVER_BY_HAND } from '../core/start-decision.ts'
 import { shapeChange, type TableShape } from '../core/table-shape.ts'
@@ -98,13 +105,14 @@ export class SourceWiring implements AsyncDisposable {
         `${message} Its rows are read again${sweep ? ', and what is gone is removed' : ''}.`,
       )
     }
-    const remapped = owed.filter(({ reason }) => reason === 'mapping_changed').map(({ source }) => source)
+    const remapped = owed.filter(({ reason }) => reason === MAPPING_CHANGED).map(({ source }) => source)
     if (remapped.length > 0) {
       const message = 'the mapping differs from the last one; these tables are read and mapped anew'
       log.info({ tables: remapped }, message)
     }
     const noted = now.filter((is) => !isAsNoted(known, is))
-    if (noted.length > 0) await store.owe(await this.#owing(tables, now, owed), noted)
+    const left = dropped.filter((source) => known.find((table) => table.source === source)?.gap !== LEFT_OUT)
+    if (noted.length + left.length > 0) await store.owe(await this.#owing(tables, now, owed), noted, left)
     return { backfills: await this.#unfinished(store, tables), dropped }
   }
 
@@ -174,16 +182,16 @@ export class SourceWiring implements AsyncDisposable {
     owed: readonly OwedReading[],
   ): Promise<readonly OwedTable[]> {
     if (owed.length === 0) return []
-    const startXid = owed.some(({ fresh }) => fresh) ? await readNewXid(this.#pool) : null
+    const startXid = await readNewXid(this.#pool)
     const owing = await Promise.all(
       [...children, users].map(async ({ name, pages }) => {
         const reading = owed.find(({ source }) => source === name)
         const table = now.find(({ source }) => source === name)
         if (reading === undefined || table === undefined) return null
-        const { reason, sweep, fresh } = reading
+        const { reason, sweep } = reading
         const estimate = await pages.estimateRows()
         const rowsEstimated = estimate === null ? null : Math.round(estimate)
-        return { ...table, reason, sweep, rowsEstimated, startXid: fresh ? startXid : null }
+        return { ...table, reason, sweep, rowsEstimated, startXid }
       }),
     )
     return owing.filter((table) => table !== null)

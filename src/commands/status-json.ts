@@ -97,6 +97,7 @@ function pendingJson({ pending }: StateReport): object | null {
     total: pending.total,
     at_least: pending.atLeast,
     due_now: pending.dueNow,
+    parked: pending.parked,
     oldest_age_s: seconds(pending.oldestAgeMs),
     oldest_live_age_s: seconds(pending.oldestLiveAgeMs),
     retrying: codesJson(pending.retrying),

@@ -92,6 +92,7 @@ function backfillText(backfill: ReportedBackfill, now: number): string {
 function pendingText(pending: PendingReport): string {
   if (pending.total === 0) return '0'
   const parts = [`${count(pending.dueNow, pending.atLeast)} due now`]
+  if (pending.parked > 0) parts.push(`${count(pending.parked, pending.atLeast)} wait for the new mapping to be read`)
   const retrying = totalOf(pending.retrying)
   if (retrying > 0) parts.push(`${count(retrying, pending.retrying.atLeast)} after a failed attempt`)
   if (pending.oldestAgeMs !== null) parts.push(`the oldest for ${formatDuration(pending.oldestAgeMs)}`)

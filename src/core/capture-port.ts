@@ -1,5 +1,6 @@
 // What capture and backfill read and write in state. Implemented by state/capture-store.ts.
 import type { Lsn } from './lsn.ts'
+import type { Parking } from './parking.ts'
 import type { DesiredProfile, LiveChild, LiveRow } from './profile-merge.ts'
 import type { TextRow } from './row.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -44,6 +45,7 @@ export interface StateCommit {
   readonly marks: readonly { readonly key: string; readonly duplicate: boolean }[]
   /** 0: live edits, 1: backfill. */
   readonly lane: 0 | 1
+  readonly parking: Parking
   /** Moves the checkpoint; null leaves it (a slice of an unfinished transaction, a page). */
   readonly lsn: Lsn | null
   readonly truncate: { readonly source: string; readonly xid: bigint; readonly lsn: Lsn } | null
@@ -86,8 +88,11 @@ export interface CaptureState {
     userKeys: readonly string[],
     limit: number,
   ): Promise<readonly LiveChild[]>
-  /** Any rows that state knows of a table. */
-  readAny(source: string, limit: number): Promise<readonly StoredRow[]>
+  /** Any rows that state knows of a table, after `afterKey`, in key order. */
+  readAny(
+    source: string,
+    from: { readonly afterKey: string | null; readonly limit: number },
+  ): Promise<readonly StoredRow[]>
   /** Rows that a TRUNCATE with this version removes (live, or kept with a reason), after `afterKey`, in key order. */
   readTruncated(
     source: string,
@@ -104,8 +109,10 @@ export interface CaptureState {
    * @throws SuprsyncError capture_taken_over
    */
   commit(source: string, write: StateCommit, beforeCommit: () => void): Promise<void>
-  /** Notes that a table is followed no more, and its runs of a backfill are off. Its rows must be forgotten already. */
+  /** Forgets a table that is followed no more. Its rows must be forgotten already. */
   dropTable(source: string): Promise<void>
+  /** Lets go of everybody who is parked. @returns how many. */
+  unpark(): Promise<number>
   /** Moves the checkpoint alone: nothing mapped happened up to `lsn`. */
   advance(lsn: Lsn): Promise<void>
 }

@@ -1,6 +1,7 @@
 // What a start owes, from how the tables were stored and what they are now (DESIGN §8): a table whose mapping changed, or that
 // is new, is read again; one whose changes may have been missed is read and swept; what a table that is mapped no more gave
-// is taken back. Pure.
+// is taken back. A reading that is owed counts only when it sees all that was committed before: of that nothing may be streamed
+// any more, or it was mapped as before. Pure.
 import { shapeChange, type TableShape } from './table-shape.ts'
 
 export interface TableState {
@@ -15,7 +16,7 @@ export interface KnownTable {
   readonly mappingHash: string
   /** null: not noted yet. */
   readonly shape: TableShape | null
-  /** A gap that was found at start, in all tables; null: none. */
+  /** Why its changes may have been missed: a gap that was found at start, in all tables, or `left_out`; null: they were not. */
   readonly gap: string | null
 }
 
@@ -27,9 +28,11 @@ export interface OwedReading {
   readonly what: string | null
   /** Changes were missed: rows that are not found are gone. */
   readonly sweep: boolean
-  /** What was changed before now may be streamed by nobody: only a reading that sees all of it counts. */
-  readonly fresh: boolean
 }
+
+export const MAPPING_CHANGED = 'mapping_changed'
+/** The gap of a table that is mapped no more: it is followed by nobody, and whoever maps it again has missed what happened. */
+export const LEFT_OUT = 'left_out'
 
 export interface RemapDecision {
   /** In the order of the tables. */
@@ -45,14 +48,13 @@ export function decideRemap(known: readonly KnownTable[], now: readonly TableSta
     const { source } = is
     const was = before.get(source)
     if (was === undefined) {
-      const reason = known.length === 0 ? 'first_start' : 'mapping_changed'
-      return [{ source, reason, what: null, sweep: false, fresh: true }]
+      return [{ source, reason: known.length === 0 ? 'first_start' : MAPPING_CHANGED, what: null, sweep: false }]
     }
-    if (was.gap !== null) return [{ source, reason: was.gap, what: null, sweep: true, fresh: true }]
+    if (was.gap !== null) return [{ source, reason: was.gap, what: null, sweep: true }]
     const change = was.shape && shapeChange(was.shape, is.shape)
-    if (change) return [{ source, reason: change.code, what: change.what, sweep: change.sweep, fresh: true }]
+    if (change) return [{ source, reason: change.code, what: change.what, sweep: change.sweep }]
     if (was.mappingHash === is.mappingHash) return []
-    return [{ source, reason: 'mapping_changed', what: null, sweep: false, fresh: false }]
+    return [{ source, reason: MAPPING_CHANGED, what: null, sweep: false }]
   })
   return { owed, dropped: known.filter(({ source }) => !after.has(source)).map(({ source }) => source) }
 }

@@ -84,6 +84,8 @@ export interface UserCount {
 export interface PendingReport {
   readonly total: number
   readonly dueNow: number
+  /** Wait until everything is read under the new mapping (core/parking.ts). */
+  readonly parked: number
   /** Counting stopped there: there are at least so many. */
   readonly atLeast: boolean
   /** Null: none is pending. */

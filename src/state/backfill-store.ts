@@ -1,7 +1,8 @@
 // Backfill runs as state keeps them, and the mapping under which each table was stored: which runs are owed, and how far they
 // are. Their progress is written by CaptureStore.commit, in the transaction of each page.
 import { type Kysely, sql } from 'kysely'
-import type { KnownTable, TableState } from '../core/remap-decision.ts'
+import { isStep } from '../core/parking.ts'
+import { type KnownTable, LEFT_OUT, type TableState } from '../core/remap-decision.ts'
 import type { TextRow } from '../core/row.ts'
 import type { TableShape } from '../core/table-shape.ts'
 import type { Schema, StateDatabase } from './database.ts'
@@ -18,6 +19,7 @@ export interface BackfillRun {
   readonly sweep: boolean
   readonly paged: boolean
   readonly filter: string | null
+  readonly isStep: boolean
 }
 
 /** The unfinished runs of this era, in the order in which they are to be done. */
@@ -49,6 +51,7 @@ export async function readOwedBackfills(db: StateDatabase, era: number): Promise
     sweep: row.sweep,
     paged: row.paged,
     filter: row.filter,
+    isStep: isStep(row.reason),
   }))
 }
 
@@ -65,6 +68,12 @@ export async function noteTable(db: Kysely<Schema>, { source, mappingHash, shape
     values (${source}, ${shape.oid}, ${mappingHash}, ${JSON.stringify(shape)}::jsonb)
     on conflict (source) do update set table_oid = excluded.table_oid, mapping_hash = excluded.mapping_hash,
       shape = excluded.shape, gap = null`.execute(db)
+}
+
+/** From now on nobody follows these tables: their readings are off, and should one come back, its changes were missed. */
+export async function noteLeftOut(db: Kysely<Schema>, sources: readonly string[]): Promise<void> {
+  await sql`delete from backfill where source = any(${sources}::text[]) and finished_at is null`.execute(db)
+  await sql`update mapped_table set gap = ${LEFT_OUT} where source = any(${sources}::text[])`.execute(db)
 }
 
 export interface OwedTable extends TableState {

@@ -12,7 +12,7 @@ import type { TableState } from '../core/remap-decision.ts'
 import { parseSnapshot, type Snapshot } from '../core/snapshot.ts'
 import type { StoredRow } from '../core/source-row.ts'
 import { textArray } from './array-literal.ts'
-import { noteTable, type OwedTable, oweBackfills } from './backfill-store.ts'
+import { noteLeftOut, noteTable, type OwedTable, oweBackfills } from './backfill-store.ts'
 import { type BreakerRules, countLosses } from './breaker-store.ts'
 import {
   forgetRows,
@@ -24,6 +24,7 @@ import {
   writeTruncate,
 } from './capture-writes.ts'
 import type { Schema, StateDatabase } from './database.ts'
+import { unparkSome } from './parked.ts'
 
 interface StoredRecord {
   key: string
@@ -145,10 +146,15 @@ export class CaptureStore implements CaptureState {
     }))
   }
 
-  async readAny(source: string, limit: number): Promise<readonly StoredRow[]> {
+  async readAny(
+    source: string,
+    { afterKey, limit }: { readonly afterKey: string | null; readonly limit: number },
+  ): Promise<readonly StoredRow[]> {
     const { rows } = await sql<StoredRecord>`
-      select ${STORED_COLUMNS}
-      from source_row where source = ${source} order by key limit ${limit}`.execute(this.#db)
+      select ${STORED_COLUMNS} from source_row
+      where source = ${source} and (${afterKey}::text is null or key > ${afterKey}::text) order by key limit ${limit}`.execute(
+      this.#db,
+    )
     return storedRows(rows)
   }
 
@@ -195,7 +201,7 @@ export class CaptureStore implements CaptureState {
       await this.#fence(transaction, write.lsn, write.pagesLsn)
       const rows = writeRows(transaction, this.era, write.rows)
       rows.catch(() => undefined) // heard below
-      const profiles = profilesStatement(write.profiles, write.lane, this.#breaker) // made while PostgreSQL writes the rows
+      const profiles = profilesStatement(write, this.#breaker) // made while PostgreSQL writes the rows
       await rows
       if (write.seen) await writeSeen(transaction, write.seen)
       if (write.profiles.length > 0) await this.#writeProfiles(transaction, profiles)
@@ -207,22 +213,35 @@ export class CaptureStore implements CaptureState {
     })
   }
 
-  /** Notes the tables that have to be read, in this order, and how all tables are followed now. */
-  async owe(tables: readonly OwedTable[], now: readonly TableState[]): Promise<void> {
+  /** Notes the tables that have to be read, in this order, how they are followed now, and which are followed no more. */
+  async owe(tables: readonly OwedTable[], now: readonly TableState[], leftOut: readonly string[]): Promise<void> {
     await this.#db.transaction().execute(async (transaction) => {
       await this.#fence(transaction, null)
       await oweBackfills(transaction, this.era, tables)
       for (const table of now) await noteTable(transaction, table)
+      if (leftOut.length > 0) await noteLeftOut(transaction, leftOut)
     })
   }
 
   async dropTable(source: string): Promise<void> {
     await this.#db.transaction().execute(async (transaction) => {
       await this.#fence(transaction, null)
-      await sql`delete from backfill where source = ${source} and finished_at is null`.execute(transaction)
       await sql`delete from source_table where source = ${source}`.execute(transaction)
       await sql`delete from mapped_table where source = ${source}`.execute(transaction)
     })
+  }
+
+  async unpark(): Promise<number> {
+    for (let users = 0; ; ) {
+      const some = await this.#db.transaction().execute(async (transaction) => {
+        await this.#fence(transaction, null)
+        const { users, losses } = await unparkSome(transaction, this.#breaker)
+        await this.#count(transaction, losses)
+        return users
+      })
+      users += some
+      if (some === 0) return users
+    }
   }
 
   async advance(lsn: Lsn): Promise<void> {
@@ -243,7 +262,10 @@ export class CaptureStore implements CaptureState {
 
   async #writeProfiles(db: Kysely<Schema>, statement: RawBuilder<{ losses: number }>): Promise<void> {
     const { rows } = await statement.execute(db)
-    const losses = rows[0]?.losses ?? 0
+    await this.#count(db, rows[0]?.losses ?? 0)
+  }
+
+  async #count(db: Kysely<Schema>, losses: number): Promise<void> {
     if (losses === 0 || this.#breaker === null) return
     if (await countLosses(db, losses, this.#breaker.settings)) this.#breaker.onTrip()
   }

@@ -1,7 +1,7 @@
 // The statements of capture's transaction, each for any number of rows: source rows, desired profiles, the progress of a backfill.
 // When they run, and behind which fence, is capture-store.ts.
 import { type Kysely, type RawBuilder, sql } from 'kysely'
-import type { BackfillProgress, ProfileWrite, RowWrite, StateCommit } from '../core/capture-port.ts'
+import type { BackfillProgress, RowWrite, StateCommit } from '../core/capture-port.ts'
 import { SuprsyncError } from '../core/error.ts'
 import { formatLsn } from '../core/lsn.ts'
 import type { Reason } from '../core/profile.ts'
@@ -9,6 +9,7 @@ import { jsonArray, textArray } from './array-literal.ts'
 import type { BreakerRules } from './breaker-store.ts'
 import type { Schema } from './database.ts'
 import { loses, onlyLoses, STORED } from './losses.ts'
+import { PARKED, parks } from './parked.ts'
 
 export async function writeRows(db: Kysely<Schema>, era: number, rows: readonly RowWrite[]): Promise<void> {
   if (rows.length === 0) return
@@ -86,12 +87,14 @@ export async function writeTruncate(
 // A user is due as soon as what it should be differs from what SuprSend accepted, or an outcome is open; one whose
 // `desired` is as before keeps its backoff or failure, a newer edit of one that was set aside is tried again.
 export function profilesStatement(
-  profiles: readonly ProfileWrite[],
-  lane: 0 | 1,
+  { profiles, lane, parking }: Pick<StateCommit, 'profiles' | 'lane' | 'parking'>,
   breaker: BreakerRules | null,
 ): RawBuilder<{ losses: number }> {
   const desired = sql.ref('excluded.desired')
-  const lost = breaker === null ? sql`false` : loses(desired, STORED, breaker.countsDeletions)
+  const waits = parks(parking)
+  // What is parked may come back with the next page: it is counted when it is let go.
+  const lost =
+    breaker === null ? sql`false` : sql`(not ${waits} and ${loses(desired, STORED, breaker.countsDeletions)})`
   const held = breaker === null ? sql`false` : sql`(exists (select from breaker) and ${lost})`
   return sql`
     with written as (insert into profile as p (distinct_id, bucket, desired, desired_hash, reasons, lane, changed_at, pending_since, due_at, change_lsn)
@@ -112,7 +115,8 @@ export function profilesStatement(
     on conflict (distinct_id) do update set
       desired = excluded.desired, desired_hash = excluded.desired_hash, reasons = excluded.reasons,
       changed_at = excluded.changed_at, change_lsn = greatest(p.change_lsn, excluded.change_lsn),
-      lane = case when p.due_at is null then excluded.lane else least(p.lane, excluded.lane) end,
+      lane = case when ${waits} then ${PARKED} when p.due_at is null or p.lane = ${PARKED} then excluded.lane
+        else least(p.lane, excluded.lane) end,
       pending_since = case
         when excluded.desired_hash is not distinct from p.synced_hash and p.sending = '[]' then null
         else coalesce(p.pending_since, excluded.pending_since, excluded.changed_at) end,

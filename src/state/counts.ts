@@ -4,6 +4,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { CodeCounts, LeftOutCounts, PendingReport, UserCount } from '../core/status-report.ts'
 import type { Schema } from './database.ts'
+import { PARKED } from './parked.ts'
 
 /** Enough to see the oldest where the queue is not much longer; 10 ms. */
 const OLDEST_SAMPLE = 2_000
@@ -20,8 +21,14 @@ export async function countUsers(db: Kysely<Schema>, limit: number): Promise<Use
 }
 
 export async function countPending(db: Kysely<Schema>, limit: number): Promise<PendingReport> {
-  const { rows } = await sql<{ total: number; due: number; live_ms: number | null; backfill_ms: number | null }>`
-    with pending as (select due_at from profile where due_at is not null order by lane, due_at limit ${limit}),
+  const { rows } = await sql<{
+    total: number
+    due: number
+    parked: number
+    live_ms: number | null
+    backfill_ms: number | null
+  }>`
+    with pending as (select lane, due_at from profile where due_at is not null order by lane, due_at limit ${limit}),
     oldest as (
       (select lane, pending_since, changed_at from profile where due_at is not null and lane = 0 order by due_at limit ${OLDEST_SAMPLE})
       union all
@@ -33,11 +40,12 @@ export async function countPending(db: Kysely<Schema>, limit: number): Promise<P
       select min(coalesce(pending_since, changed_at)) filter (where lane = 0) as live,
         min(coalesce(pending_since, changed_at)) filter (where lane = 1) as backfill from oldest)
     select (select count(*) from pending)::int as total,
-      (select count(*) from pending where due_at <= clock_timestamp())::int as due,
+      (select count(*) from pending where due_at <= clock_timestamp() and lane < ${PARKED})::int as due,
+      (select count(*) from pending where lane = ${PARKED})::int as parked,
       extract(epoch from clock_timestamp() - since.live)::float8 * 1000 as live_ms,
       extract(epoch from clock_timestamp() - since.backfill)::float8 * 1000 as backfill_ms
     from since`.execute(db)
-  const { total = 0, due = 0, live_ms: live = null, backfill_ms: backfill = null } = rows[0] ?? {}
+  const { total = 0, due = 0, parked = 0, live_ms: live = null, backfill_ms: backfill = null } = rows[0] ?? {}
   const retrying = await sql<CodeRow>`
     select code, count(*)::int from (
       select failure ->> 'code' as code from profile where failure is not null and due_at is not null
@@ -47,6 +55,7 @@ export async function countPending(db: Kysely<Schema>, limit: number): Promise<P
   return {
     total,
     dueNow: due,
+    parked,
     atLeast: total >= limit,
     oldestAgeMs: ages.length === 0 ? null : Math.max(...ages),
     oldestLiveAgeMs: live === null ? null : Math.max(0, live),

@@ -53,6 +53,8 @@ export interface BackfillStart {
   readonly paged: boolean
   /** SQL over the rows to be read; null: all. */
   readonly filter: string | null
+  /** Its rows were mapped by another mapping (core/parking.ts). */
+  readonly isStep: boolean
 }
 
 const VISIBILITY_POLL_MS = 200

@@ -59,11 +59,13 @@ export async function runCaptureSession<State extends CaptureState>(
   const owed = await ports.owed(state, compiled)
   const mapper = new RowMapper(compiled, metrics)
   const [users, ...children] = compiled.tables
+  const stepsLeft = owed.backfills.filter((run) => run.isStep).length + (owed.dropped.length > 0 ? 1 : 0)
   const writer = new StateWriter({
     state,
     mapper,
-    sources: [users.name, ...children.map(({ name }) => name)],
+    sources: [users.name, ...children.map(({ name }) => name), ...owed.dropped],
     owedBackfills: owed.backfills.length,
+    stepsLeft,
     metrics,
     failPoints,
     onPending: options.onPending,
@@ -75,12 +77,17 @@ export async function runCaptureSession<State extends CaptureState>(
 
   const ended = new AbortController()
   const either = AbortSignal.any([signal, ended.signal])
-  const backfill = async () => {
+  // Last of all: what a table gave may come from another one now.
+  const forget = async () => {
     for (const dropped of owed.dropped) {
       log.info({ table: dropped }, 'the mapping no longer reads this table; what it gave is taken back')
       await writer.forget(dropped, either)
       await state.dropTable(dropped)
     }
+    if (owed.dropped.length > 0) await writer.stepDone()
+  }
+  const backfill = async () => {
+    if (stepsLeft === 0) await writer.unpark() // it was ended between the last step and this
     const shared = { mapper, writer, startXid, log, failPoints, mostRowsPerSecond, onProgress: options.onBackfill }
     for (let runs = owed.backfills; !either.aborted; ) {
       for (const run of runs) {
@@ -92,7 +99,9 @@ export async function runCaptureSession<State extends CaptureState>(
           writer.calledOff()
           await ports.endBackfill(run, end)
         }
+        if (run.isStep) await writer.stepDone()
       }
+      if (runs === owed.backfills) await forget()
       runs = await ports.nextBackfills(state, compiled, either)
       writer.owe(runs.length)
     }

@@ -6,6 +6,7 @@ import type { BackfillProgress, CaptureState, RowWrite, StateCommit } from '../c
 import type { FailPoints } from '../core/fail-points.ts'
 import { type Lsn, NO_LSN } from '../core/lsn.ts'
 import type { Metrics } from '../core/metrics.ts'
+import { type CommitBy, type Parking, parking } from '../core/parking.ts'
 import { later, pagedWrite, streamedWrite, sweptWrite, TouchedUsers } from '../core/row-writes.ts'
 import type { Snapshot } from '../core/snapshot.ts'
 import type { Page } from '../core/source-port.ts'
@@ -27,11 +28,16 @@ import type { RowMapper } from './row-mapper.ts'
 
 export interface StateWriterOptions {
   readonly state: CaptureState
-  /** Names of the tables in state: the users table, then the child tables in the order of the mapping. */
+  /**
+   * Names of the tables in state: the users table, the child tables in the order of the mapping, and those that are mapped no
+   * more, whose rows count until they are forgotten.
+   */
   readonly sources: readonly [string, ...string[]]
   readonly mapper: Pick<RowMapper, 'content' | 'idIsKey'>
   /** Runs of a backfill that are owed: pages are read until the last one of each is stored. */
   readonly owedBackfills: number
+  /** What is to be done before every row is mapped by the mapping of today (core/parking.ts). */
+  readonly stepsLeft: number
   readonly metrics: Metrics
   readonly failPoints: FailPoints
   /** Called after each commit that may have made users pending. */
@@ -50,7 +56,7 @@ export interface ReadAhead {
   readonly stale: Set<string>
 }
 
-const NOTHING: Omit<StateCommit, 'lane'> = {
+const NOTHING: Omit<StateCommit, 'lane' | 'parking'> = {
   rows: [],
   seen: null,
   profiles: [],
@@ -67,6 +73,8 @@ const BREATHE_EVERY_ROWS = 50
 export class StateWriter {
   readonly #options: StateWriterOptions
   #owedBackfills: number
+  #stepsLeft: number
+  #sources: StateWriterOptions['sources']
   #turn: Promise<unknown> = Promise.resolve()
   readonly #ahead = new Set<ReadAhead>()
   /** The rows of the commit that is under way. */
@@ -75,6 +83,8 @@ export class StateWriter {
   constructor(options: StateWriterOptions) {
     this.#options = options
     this.#owedBackfills = options.owedBackfills
+    this.#stepsLeft = options.stepsLeft
+    this.#sources = options.sources
   }
 
   /** More runs are owed than at the start. */
@@ -85,6 +95,16 @@ export class StateWriter {
   /** A run ended before its last page. */
   calledOff(): void {
     this.#owedBackfills -= 1
+  }
+
+  /** One of the steps is done; with the last, whoever waited for it goes on. */
+  async stepDone(): Promise<void> {
+    this.#stepsLeft -= 1
+    if (this.#stepsLeft === 0) await this.unpark()
+  }
+
+  async unpark(): Promise<void> {
+    if ((await this.#options.state.unpark()) > 0) this.#options.onPending()
   }
 
   /** Reads and maps what storing these rows will need. Needs no turn: it may go on while an earlier batch is committed. */
@@ -146,9 +166,19 @@ export class StateWriter {
       if (skipped.replay > 0) metrics.skippedChanges('replay', skipped.replay)
       if (skipped.older > 0) metrics.skippedChanges('older', skipped.older)
       if (writes.length === 0) return false
-      await this.#commit(writes, ahead.stored, touched, { ...NOTHING, lane: 0, lsn, pagesLsn })
+      await this.#commit(writes, ahead.stored, touched, {
+        ...NOTHING,
+        lane: 0,
+        parking: this.#parking('stream'),
+        lsn,
+        pagesLsn,
+      })
       return true
     })
+  }
+
+  #parking(by: CommitBy['by']): Parking {
+    return parking({ by, stepsLeft: this.#stepsLeft })
   }
 
   get #paging(): boolean {
@@ -200,7 +230,14 @@ export class StateWriter {
         touched.add(known, row.content, { changeLsn: NO_LSN, firstChangedAt: now, lastChangedAt: now })
       }
       const seenRows = seen.length === 0 ? null : { source, rows: seen, snapshot }
-      const base = { ...NOTHING, lane: 1, seen: seenRows, backfill, pagesLsn: lsn } as const
+      const base = {
+        ...NOTHING,
+        lane: 1,
+        parking: this.#parking('page'),
+        seen: seenRows,
+        backfill,
+        pagesLsn: lsn,
+      } as const
       await this.#commit(writes, byId(source, stored), touched, base)
       if (backfill.finished) this.#owedBackfills -= 1
       metrics.backfillRows(rows.length)
@@ -228,7 +265,12 @@ export class StateWriter {
         for (const row of rows) touched.add(row, ABSENT, { changeLsn: NO_LSN, firstChangedAt: now, lastChangedAt: now })
         const writes = rows.map((row) => sweptWrite(row, { source, first: run.first, era: state.era }))
         const stored = byId(source, new Map(rows.map((row) => [row.key, row])))
-        await this.#commit(writes, stored, touched, { ...NOTHING, lane: 1, backfill: { ...run, finished } })
+        await this.#commit(writes, stored, touched, {
+          ...NOTHING,
+          lane: 1,
+          parking: this.#parking('page'),
+          backfill: { ...run, finished },
+        })
         if (finished) this.#owedBackfills -= 1
         swept += rows.length
         return finished ? null : (rows.at(-1)?.key ?? null)
@@ -265,7 +307,12 @@ export class StateWriter {
             version: { changeXid: version.xid, changeLsn: version.lsn, readSnapshot },
           }
         })
-        await this.#commit(writes, byId(source, stored), touched, { ...NOTHING, lane: 0, truncate })
+        await this.#commit(writes, byId(source, stored), touched, {
+          ...NOTHING,
+          lane: 0,
+          parking: this.#parking('stream'),
+          truncate,
+        })
         truncate = null
         afterKey = rows.at(-1)?.key ?? null
         if (rows.length < SLICE) return
@@ -273,20 +320,29 @@ export class StateWriter {
     })
   }
 
-  /** Forgets a child table that is followed no more: its users lose what its rows gave them. Begun again if interrupted. */
-  forget(source: string, signal: AbortSignal): Promise<void> {
-    return this.#inTurn(async () => {
-      for (;;) {
-        signal.throwIfAborted()
-        const rows = await this.#options.state.readAny(source, SLICE)
-        if (rows.length === 0) return
+  /**
+   * Forgets a table that is followed no more: its users lose what its rows gave them. In slices, between which live edits are
+   * stored; begun again if interrupted.
+   */
+  async forget(source: string, signal: AbortSignal): Promise<void> {
+    const [users, ...others] = this.#sources
+    this.#sources = [users, ...others.filter((other) => other !== source)]
+    for (let afterKey: string | null = null; ; ) {
+      signal.throwIfAborted()
+      const last: string | null = await this.#inTurn(async () => {
+        const rows = await this.#options.state.readAny(source, { afterKey, limit: SLICE })
+        if (rows.length === 0) return null
         const touched = new TouchedUsers()
         const now = Date.now()
         for (const row of rows) touched.add(row, ABSENT, { changeLsn: NO_LSN, firstChangedAt: now, lastChangedAt: now })
         const forget = { source, keys: rows.map((row) => row.key) }
-        await this.#commit([], new Map(), touched, { ...NOTHING, lane: 1, forget })
-      }
-    })
+        const base = { ...NOTHING, lane: 1, parking: this.#parking('page'), forget } as const
+        await this.#commit([], new Map(), touched, base)
+        return rows.at(-1)?.key ?? null
+      })
+      if (last === null) return
+      afterKey = last
+    }
   }
 
   /** Moves the checkpoint although nothing more has to be stored; users of a transaction stored in slices become due. */
@@ -303,9 +359,10 @@ export class StateWriter {
     touched: TouchedUsers,
     base: StateCommit,
   ): Promise<void> {
-    const { state, sources, metrics, failPoints, onPending } = this.#options
+    const { state, mapper, metrics, failPoints, onPending } = this.#options
+    const sources = this.#sources
     const [users] = sources
-    const { profiles, marks } = await assembleUsers(this.#options, { rows, stored, touched })
+    const { profiles, marks } = await assembleUsers({ state, mapper, sources }, { rows, stored, touched })
     const write = { ...base, rows, marks, profiles }
     const { seen } = base
     this.#outdate([

@@ -96,6 +96,7 @@ function write(key: string, lsn: string): StateCommit {
     lsn: parseLsn(lsn),
     truncate: null,
     forget: null,
+    parking: 'none',
     backfill: null,
     pagesLsn: null,
   }

@@ -65,6 +65,7 @@ async function withGate(
     readAny: (...args) => state.readAny(...args),
     readTruncateXid: (source) => state.readTruncateXid(source),
     dropTable: (source) => state.dropTable(source),
+    unpark: () => state.unpark(),
     advance: (lsn) => state.advance(lsn),
     commit: async (...args) => {
       gate.onArrival()
@@ -77,6 +78,7 @@ async function withGate(
     mapper: { idIsKey: true, content: (_source, row) => content(row[1] ?? '') },
     sources: [SOURCE],
     owedBackfills: 1,
+    stepsLeft: 0,
     metrics: NO_METRICS,
     failPoints: NO_FAIL_POINTS,
     onPending: () => undefined,

@@ -103,6 +103,7 @@ test('the checkpoint has moved when its position has, not when something else wa
       lane: 1 as const,
       truncate: null,
       forget: null,
+      parking: 'none' as const,
       backfill: null,
       pagesLsn: null,
     }

@@ -78,6 +78,7 @@ test('while the service is down: all figures, every problem with its next step, 
       total: 3,
       at_least: false,
       due_now: 2,
+      parked: 0,
       retrying: { total: 1, at_least: false, by_code: [{ code: 'server_error', count: 1 }] },
     },
     failed: {

@@ -166,6 +166,7 @@ export class CaptureHarness implements AsyncDisposable {
       mapper,
       sources: [tables[0].name, ...children.map(({ name }) => name)],
       owedBackfills: (options.paging ?? false) ? tables.length : 0,
+      stepsLeft: 0,
       metrics,
       failPoints,
       onPending: () => undefined,

@@ -4,6 +4,7 @@ import {
   decideRemap,
   isAsNoted,
   type KnownTable,
+  LEFT_OUT,
   type OwedReading,
   type TableState,
 } from '../../../src/core/remap-decision.ts'
@@ -27,23 +28,16 @@ const now = (source: string, is: Partial<TableState> = {}): TableState => ({
   ...is,
 })
 const owed = (source: string, reason: string, more: Partial<OwedReading> = {}): OwedReading => ({
-  ...{ source, reason, what: null, sweep: false, fresh: false },
+  ...{ source, reason, what: null, sweep: false },
   ...more,
 })
-const FRESH = { fresh: true }
-const GAP = { sweep: true, fresh: true }
+const GAP = { sweep: true }
 const altered = (source: string, reason: string, more = GAP) =>
   owed(source, reason, { ...more, what: expect.any(String) })
 
 test.each<[string, readonly KnownTable[], readonly TableState[], readonly OwedReading[], readonly string[]]>([
   ['nothing, where nothing changed', [table('u'), table('c')], [now('u'), now('c')], [], []],
-  [
-    'all of it at the first start',
-    [],
-    [now('u'), now('c')],
-    [owed('u', 'first_start', FRESH), owed('c', 'first_start', FRESH)],
-    [],
-  ],
+  ['all of it at the first start', [], [now('u'), now('c')], [owed('u', 'first_start'), owed('c', 'first_start')], []],
   [
     'only the table whose mapping changed',
     [table('u'), table('c')],
@@ -51,7 +45,7 @@ test.each<[string, readonly KnownTable[], readonly TableState[], readonly OwedRe
     [owed('c', 'mapping_changed')],
     [],
   ],
-  ['a child table that is new', [table('u')], [now('u'), now('c')], [owed('c', 'mapping_changed', FRESH)], []],
+  ['a child table that is new', [table('u')], [now('u'), now('c')], [owed('c', 'mapping_changed')], []],
   ['to take back what is mapped no more', [table('u'), table('c')], [now('u')], [], ['c']],
   ['a table that was replaced', [table('u')], [now('u', shape({ oid: 2 }))], [altered('u', 'table_replaced')], []],
   [
@@ -79,7 +73,7 @@ test.each<[string, readonly KnownTable[], readonly TableState[], readonly OwedRe
     'a table with a retyped column, without a sweep',
     [table('u')],
     [now('u', shape({ columns: { id: '1 23', email: '2 1043' } }))],
-    [altered('u', 'columns_changed', { sweep: false, fresh: true })],
+    [altered('u', 'columns_changed', { sweep: false })],
     [],
   ],
   [
@@ -90,6 +84,14 @@ test.each<[string, readonly KnownTable[], readonly TableState[], readonly OwedRe
     [],
   ],
   ['nothing for what was not noted before', [table('u', { shape: null })], [now('u')], [], []],
+  [
+    'a table that was left out, and comes back',
+    [table('u'), table('c', { gap: LEFT_OUT })],
+    [now('u'), now('c')],
+    [owed('c', LEFT_OUT, GAP)],
+    [],
+  ],
+  ['to go on forgetting what was left out', [table('u'), table('c', { gap: LEFT_OUT })], [now('u')], [], ['c']],
   [
     'every table after a gap, whatever else changed',
     [table('u', { gap: 'slot_lost' }), table('c', { gap: 'slot_lost' })],

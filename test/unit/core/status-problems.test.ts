@@ -49,6 +49,7 @@ const STATE: StateReport = {
   pending: {
     total: 0,
     dueNow: 0,
+    parked: 0,
     atLeast: false,
     oldestAgeMs: null,
     oldestLiveAgeMs: null,

@@ -1,0 +1,29 @@
+// While tables are read again because the mapping is another one, a user is put together of rows mapped by the new and rows
+// mapped by the old: a value that moves from one table to another is missing for a while. Who would lose one waits ("parked")
+// until everything is read; who only gains is sent at once, and so are deletions. Pure.
+import { LEFT_OUT, MAPPING_CHANGED } from './remap-decision.ts'
+
+/**
+ * Of the users that a commit writes, who would lose a value that SuprSend holds and is to wait:
+ * `none`, `lost` any of them, `emptied` those who lose a whole channel or property, and who is parked already, `kept` these alone.
+ */
+export type Parking = 'none' | 'kept' | 'emptied' | 'lost'
+
+export interface CommitBy {
+  readonly by: 'stream' | 'page'
+  /** Readings under another mapping that are not at their end, and the forgetting of tables that are mapped no more: one step. */
+  readonly stepsLeft: number
+}
+
+export function parking({ by, stepsLeft }: CommitBy): Parking {
+  if (stepsLeft === 0) return 'none'
+  // What the last step itself writes is final. A streamed row is not: another row of its user may still be read.
+  if (by === 'page') return stepsLeft > 1 ? 'lost' : 'none'
+  // A live edit that replaces an address is not kept waiting: only what is missing altogether may have moved.
+  return stepsLeft > 1 ? 'emptied' : 'kept'
+}
+
+/** Runs with these reasons are steps. */
+export function isStep(reason: string): boolean {
+  return reason === MAPPING_CHANGED || reason === LEFT_OUT
+}
