@@ -2,8 +2,10 @@
 // that cannot changes nothing, and its problems are said. Two signals in a row are two readings, one after the other.
 import type { Config } from '../config/config.ts'
 import { ConfigError } from '../config/problem.ts'
+import { sleep } from '../core/abort.ts'
 import type { Finding } from '../core/finding.ts'
 import type { Logger } from '../core/logger.ts'
+import { reconnectDelayMs } from '../core/reconnect.ts'
 import { isPassing } from './start-preflight.ts'
 
 /** The part of `process` that is used; tests bring their own. */
@@ -16,7 +18,7 @@ export interface ReloadOptions {
   readonly config: Config
   /** @throws ConfigError */
   readonly read: () => Promise<Config>
-  readonly check: (config: Config) => Promise<readonly Finding[]>
+  readonly check: (was: Config, is: Config) => Promise<readonly Finding[]>
   readonly log: Logger
   readonly host?: ReloadHost
 }
@@ -26,6 +28,7 @@ export class Reload implements Disposable {
   readonly #listener = () => this.#receive()
   #config: Config
   #round = new AbortController()
+  readonly #disposed = new AbortController()
   #reading: Promise<void> = Promise.resolve()
 
   constructor(options: ReloadOptions) {
@@ -53,26 +56,41 @@ export class Reload implements Disposable {
     this.#reading = this.#reading.then(() => this.#readAgain())
   }
 
-  /** Never rejects. */
+  /** Never rejects. A database that cannot be reached is waited for: nothing that was not checked is taken. */
   async #readAgain(): Promise<void> {
-    const { read, check, log } = this.#options
-    try {
-      const config = await read()
-      // What comes back by itself is waited for, as at a start.
-      const errors = (await check(config)).filter((finding) => finding.level === 'error' && !isPassing(finding))
-      if (errors.length > 0) {
-        for (const { code, message } of errors) log.error({ code }, message)
-        log.error({ codes: errors.map(({ code }) => code) }, KEPT)
+    const { log } = this.#options
+    const startedAt = performance.now()
+    for (let failures = 1; !this.#disposed.signal.aborted; failures += 1) {
+      try {
+        if ((await this.#take()) === 'done') return
+      } catch (error) {
+        if (error instanceof ConfigError) log.error({ problems: error.format().split('\n') }, KEPT)
+        else log.error({ err: error }, KEPT)
         return
       }
-      this.#warnOfFixed(config)
-      this.#config = config
-      log.info({ file: config.file }, 'the configuration was read again; going on with it')
-      this.#round.abort()
-    } catch (error) {
-      if (error instanceof ConfigError) log.error({ problems: error.format().split('\n') }, KEPT)
-      else log.error({ err: error }, KEPT)
+      if (failures === 1) log.warn({}, 'the new configuration is checked as soon as the database can be reached')
+      const downMs = performance.now() - startedAt
+      await sleep(reconnectDelayMs({ code: undefined, failures, downMs, random: Math.random() }), this.#disposed.signal)
     }
+  }
+
+  async #take(): Promise<'done' | 'unreachable'> {
+    const { read, check, log } = this.#options
+    const config = await read()
+    const findings = (await check(this.#config, config)).filter(({ level }) => level === 'error')
+    // A sender that is missing is one that this process holds.
+    const errors = findings.filter((finding) => !isPassing(finding))
+    if (errors.length > 0) {
+      for (const { code, message } of errors) log.error({ code }, message)
+      log.error({ codes: errors.map(({ code }) => code) }, KEPT)
+      return 'done'
+    }
+    if (findings.some(({ code }) => code === 'server_unreachable')) return 'unreachable'
+    this.#warnOfFixed(config)
+    this.#config = config
+    log.info({ file: config.file }, 'the configuration was read again; going on with it')
+    this.#round.abort()
+    return 'done'
   }
 
   /** What a process opens once. */
@@ -84,6 +102,7 @@ export class Reload implements Disposable {
 
   [Symbol.dispose](): void {
     this.#host.off('SIGHUP', this.#listener)
+    this.#disposed.abort()
   }
 }
 

@@ -15,9 +15,9 @@ import { BackfillProgress } from './backfill-progress.ts'
 import { readConfig } from './config-file.ts'
 import { configOption } from './config-option.ts'
 import { logLevelOption } from './log-option.ts'
-import { checkDatabases } from './preflight.ts'
 import { collectReadings } from './readings.ts'
 import { Reload } from './reload.ts'
+import { checkReload } from './reload-check.ts'
 import { RunningService } from './service-wiring.ts'
 import { passPreflight } from './start-preflight.ts'
 
@@ -60,7 +60,7 @@ async function run({ config: path, logLevel, recover }: RunOptions): Promise<voi
   let service: RunningService | null = null
   const stillOpen = () => (service ? [`${service.inHand} users in hand`] : [])
   using signals = installSignals({ shutdownTimeoutMs: first.shutdownTimeoutMs, log, stillOpen })
-  using reload = new Reload({ config: first, read, check: checkDatabases, log })
+  using reload = new Reload({ config: first, read, check: checkReload, log })
   const metrics = createMetrics({ log })
   let beforeStart: CaptureStatus = { kind: 'starting' }
   const readiness = () =>

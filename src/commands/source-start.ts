@@ -46,6 +46,25 @@ export async function prepareSource(options: SourceStartOptions): Promise<void> 
   }
 }
 
+/** What the next stretch would be stopped by under this configuration; null: nothing that is known. Changes nothing. */
+export async function foreseeStop(
+  options: Pick<SourceStartOptions, 'config' | 'state'>,
+): Promise<Extract<StartDecision, { kind: 'stop' }> | null> {
+  const { config, state } = options
+  const { url, slot, create } = config.source
+  const client = await openClient(connectionConfig(url.reveal(), { applicationName: 'suprsync setup' }))
+  try {
+    const checkpoint = await readCheckpoint(state)
+    const server = await readServer(client, await readFacts(client, config), { ...options, endedBy: null, checkpoint })
+    // Whoever streams now is this process, and ends first.
+    const idle = { ...server, slot: server.slot && { ...server.slot, active: false } }
+    const decision = decideStart({ slot, create, recovery: config.recovery, checkpoint, server: idle })
+    return decision.kind === 'stop' ? decision : null
+  } finally {
+    await client.end()
+  }
+}
+
 async function prepare(client: Queryable, options: SourceStartOptions): Promise<void> {
   const { config, state, failPoints } = options
   const { source } = config
@@ -171,7 +190,12 @@ async function readFacts(client: Queryable, config: Config): Promise<readonly [T
 async function readServer(
   client: Queryable,
   [users, ...children]: readonly [TableFacts, ...TableFacts[]],
-  { config, state, endedBy, checkpoint }: SourceStartOptions & { readonly checkpoint: KnownCheckpoint | null },
+  {
+    config,
+    state,
+    endedBy,
+    checkpoint,
+  }: Pick<SourceStartOptions, 'config' | 'state' | 'endedBy'> & { readonly checkpoint: KnownCheckpoint | null },
 ): Promise<FoundServer> {
   const { source } = config
   const slot = await describeSlot(client, source.slot)

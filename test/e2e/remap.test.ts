@@ -10,6 +10,7 @@ import { type Service, type ServiceOptions, startService } from '../support/serv
 import { until } from '../support/wait.ts'
 
 const NAMED = { profile: { $email: 'email', name: 'name' } }
+const OTHER = { source: { table: 'public.others' } }
 const NOTED = { profile: { $email: 'email', note: 'note' } }
 const MSG = 'the mapping differs from the last one; these tables are read and mapped anew'
 
@@ -160,10 +161,15 @@ describe('SIGHUP', () => {
   test.each<[string, JsonObject, RegExp]>([
     ['no configuration', { profile: { $emial: 'email' } }, /unknown key/],
     ['a mapping that does not fit the table', { profile: { $email: 'emial' } }, /no column "emial"/],
+    ['another slot', { ...NAMED, source: { slot: 'elsewhere' } }, /source\.slot cannot change while/],
+    ['another state', { ...NAMED, state: { schema: 'elsewhere' } }, /state\.schema cannot change while/],
+    ['a table that is not the one of the state', { ...NAMED, ...OTHER, recovery: 'manual' }, /replaced by another/],
   ])('%s: the former one stays in force, and the log says why', (_, config, why) =>
     world(async ({ emulator, start, database }) => {
+      await database.query('CREATE TABLE others (id int PRIMARY KEY, email text, name text)')
       await using service = await start(NAMED)
       await service.waitStreaming()
+      await database.query('ALTER PUBLICATION suprsync ADD TABLE ONLY others')
       await service.reload(config)
       await service.waitFor('the refusal', ({ msg }) => msg.startsWith('the new configuration cannot be used'))
       expect(service.log().some((line) => why.test(JSON.stringify(line).replaceAll('\\"', '"')))).toBe(true)

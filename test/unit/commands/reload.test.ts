@@ -20,7 +20,7 @@ function file(profile: object, more: object = {}): string {
 
 const load = (text: string) => loadConfig({ path: 'a.json', env: {}, readFile: async () => text })
 
-async function reloading(findings: readonly Finding[] = []) {
+async function reloading(...findings: readonly (readonly Finding[])[]) {
   const host = new EventEmitter()
   const lines: (LogFields & { readonly message: string })[] = []
   const record = (fields: LogFields, message: string) => void lines.push({ ...fields, message })
@@ -30,9 +30,9 @@ async function reloading(findings: readonly Finding[] = []) {
   const reload = new Reload({
     config: await load(text),
     read: () => load(text),
-    check: async (config) => {
+    check: async (_was, config) => {
       checked.push(config)
-      return findings
+      return findings[checked.length - 1] ?? []
     },
     log,
     host,
@@ -73,16 +73,27 @@ test('a file with mistakes: nothing ends, and every problem is in the log with i
   ])
 })
 
-test('what a check finds stands against it, what comes back by itself does not', async () => {
+test('what a check finds stands against it, what comes back by itself is waited for', async () => {
   const refused = await reloading([{ code: 'column_missing', level: 'error', message: 'no such column' }])
   refused.reload.begin()
   await refused.hup(file({ name: 'nmae' }))
   expect(refused.reload.begin().superseded.aborted).toBe(false)
   expect(refused.lines.map(({ message }) => message)).toContain('no such column')
 
-  const waiting = await reloading([{ code: 'server_unreachable', level: 'error', message: 'away', cause: 'refused' }])
-  const { superseded } = waiting.reload.begin()
-  await waiting.hup(file({ name: 'name' }))
+  const away = { code: 'server_unreachable', level: 'error', message: 'away', cause: 'refused' } as const
+  const waiting = await reloading(
+    [away],
+    [away],
+    [{ code: 'column_missing', level: 'error', message: 'no such column' }],
+  )
+  waiting.reload.begin()
+  await waiting.hup(file({ name: 'nmae' }))
+  expect(waiting.checked).toHaveLength(3)
+  expect(waiting.reload.begin().superseded.aborted).toBe(false)
+
+  const taken = await reloading([away], [{ code: 'no_free_sender', level: 'error', message: 'ours is one of them' }])
+  const { superseded } = taken.reload.begin()
+  await taken.hup(file({ name: 'name' }))
   expect(superseded.aborted).toBe(true)
 })
 
