@@ -8,7 +8,6 @@ import { compileChildMapping, compileMapping } from '../core/mapping.ts'
 import type { MappingProblem } from '../core/mapping-problem.ts'
 import type { MappingSpec } from '../core/mapping-spec.ts'
 import type { Table } from '../core/row.ts'
-import { userKeyProblem } from '../core/user-key.ts'
 import { describeTable } from '../postgres/catalogue.ts'
 import type { openPool } from '../postgres/connection.ts'
 import type { TableName } from '../postgres/identifier.ts'
@@ -80,11 +79,9 @@ export function compileTables(spec: MappingSpec, [users, ...children]: readonly 
   const maps: MappedTable['map'][] = main.kind === 'ok' ? [main.mapping.map] : []
   for (const [at, child] of spec.children.entries()) {
     const table = children[at] ?? unreachable()
-    const compiled = compileChildMapping(child, table, at)
+    const compiled = compileChildMapping(child, table, { users, at })
     if (compiled.kind === 'invalid') problems.push(...compiled.problems)
     else maps.push(compiled.mapping.map)
-    const misfit = userKeyProblem(users, table, child.user)
-    if (misfit !== null) problems.push({ ...misfit, path: `children[${at}].user`, column: child.user[0] ?? null })
   }
   if (problems.length > 0 || main.kind === 'invalid') return { kind: 'invalid', problems }
   return { kind: 'ok', idIsKey: main.mapping.idIsKey, maps }

@@ -58,7 +58,7 @@ export class PlanSource {
         source,
         spec: child,
         table: childTable,
-        mapping: compiled(compileChildMapping(child, childTable, at)),
+        mapping: compiled(compileChildMapping(child, childTable, { users: table, at })),
       })
     }
     const idColumn = spec.distinctId.kind === 'column' ? spec.distinctId.column : null

@@ -1,12 +1,13 @@
 // The preflight from the configuration: `check` prints it, `run` acts on it.
 import type { Config } from '../config/config.ts'
 import type { Finding } from '../core/finding.ts'
-import type { MappingProblem } from '../core/mapping-problem.ts'
+import type { MappingProblem, Retype } from '../core/mapping-problem.ts'
 import type { MappingSpec } from '../core/mapping-spec.ts'
 import type { Table } from '../core/row.ts'
 import { isSupported } from '../core/values.ts'
 import { checkSource, checkState } from '../postgres/check.ts'
 import { connectionConfig } from '../postgres/connection.ts'
+import { quoteIdentifier, quoteTable } from '../postgres/identifier.ts'
 import { checkSuprsend } from '../suprsend/check.ts'
 import { createClient } from '../suprsend/client.ts'
 import { compileTables, wantedTables } from './compiled-tables.ts'
@@ -42,11 +43,19 @@ export async function checkApi(config: Config, signal: AbortSignal): Promise<rea
 function mappingFindings(mapping: MappingSpec, tables: readonly Table[]): readonly Finding[] {
   const compiled = compileTables(mapping, tables)
   if (compiled.kind === 'ok') return []
-  return compiled.problems.map(({ code, path, message }) => ({
+  return compiled.problems.map(({ code, path, message, retype }) => ({
     code: FINDING_CODES[code],
     level: 'error',
     message: `${path}: ${message}.`,
+    ...(retype !== undefined && { sql: retype.map(retypeSql).join('\n') }),
   }))
+}
+
+function retypeSql({ table, column, type, recollate, note }: Retype): string {
+  const name = quoteIdentifier(column)
+  const collate = recollate ? ' COLLATE "default"' : ''
+  const comment = note === null ? '' : ` -- ${note}`
+  return `ALTER TABLE ${quoteTable(table)} ALTER COLUMN ${name} TYPE ${type}${collate} USING ${name}::${type};${comment}`
 }
 
 const FINDING_CODES: Readonly<Record<MappingProblem['code'], string>> = {

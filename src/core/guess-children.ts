@@ -9,7 +9,8 @@ import { guessProperties } from './guess-properties.ts'
 import { guessWhen } from './guess-when.ts'
 import { isChannelKey } from './profile.ts'
 import { type ProposedChild, type ProposedLine, sourceColumns } from './proposal.ts'
-import { plainName, type Survey, type SurveyTable, sameName } from './survey.ts'
+import { asTable, plainName, type Survey, type SurveyTable, sameName } from './survey.ts'
+import { compileUserKey } from './user-key.ts'
 
 export interface ChildContext {
   readonly rails: boolean
@@ -39,6 +40,8 @@ interface Link {
   readonly columns: readonly string[]
   readonly why: string
   readonly single: boolean
+  /** Its values can be told to be a user's. */
+  readonly readable: boolean
 }
 
 function linkTo(users: SurveyTable, table: SurveyTable): Link | null {
@@ -47,10 +50,14 @@ function linkTo(users: SurveyTable, table: SurveyTable): Link | null {
   const declared = table.foreignKeys.some(({ target }) => sameName(target, users))
   const single = table.unique.some((set) => set.every((column) => columns.includes(column)))
   const how = declared ? 'refers to' : 'by its name refers to'
+  const [theirs, ours] = [asTable(table, columns), asTable(users, [])]
+  const readable = compileUserKey({ users: ours, child: theirs, user: columns, path: 'user' }).kind === 'ok'
+  const misfit = readable ? '' : ', but equal values may read differently: `check` says what would mend it'
   return {
     columns,
     single,
-    why: `${columns.join(', ')} ${how} ${plainName(users)}${single ? ', at most one row a user' : ''}`,
+    readable,
+    why: `${columns.join(', ')} ${how} ${plainName(users)}${single ? ', at most one row a user' : ''}${misfit}`,
   }
 }
 
@@ -94,7 +101,7 @@ function proposeChild(table: SurveyTable, link: Link, context: ChildContext): Pr
   const on = profile.some((line) => line.on)
   // Where all a table has is things to switch on, only addresses are worth a mention.
   if (!on && channels.length === 0) return null
-  return { table, user: link.columns, when, profile, on, why: link.why }
+  return { table, user: link.columns, when, profile, on: on && link.readable, why: link.why }
 }
 
 /** What the users table gives already is not given twice. */

@@ -8,7 +8,8 @@ import type { MappingProblem } from './mapping-problem.ts'
 import { leaveOut } from './mapping-source.ts'
 import type { ChildSpec, DistinctId, MappingSpec } from './mapping-spec.ts'
 import { isChannelKey, type Profile, type Reason } from './profile.ts'
-import { keyText, type Table, type TextRow } from './row.ts'
+import type { Table, TextRow } from './row.ts'
+import { compileUserKey } from './user-key.ts'
 import { OID } from './values.ts'
 
 export type MappedRow =
@@ -65,15 +66,22 @@ export function compileMapping(spec: MappingSpec, table: Table): Compiled<Mappin
 }
 
 /** @param at its place in `children`, for messages. */
-export function compileChildMapping(child: ChildSpec, table: Table, at: number): Compiled<ChildMapping> {
+export function compileChildMapping(
+  child: ChildSpec,
+  table: Table,
+  { users, at }: { readonly users: Table; readonly at: number },
+): Compiled<ChildMapping> {
   const problems: MappingProblem[] = []
   const path = `children[${at}].`
   const lookup = lookupIn(table, problems)
   const user = child.user.map((column) => lookup(`${path}user`)(column)?.index ?? -1)
   const part = compilePart(child, { table, problems, path, whenPath: `${path}when` })
   if (!isUnique(table, child.user)) problems.push(...scalarProblems(child, table, path))
-  if (problems.length > 0) return { kind: 'invalid', problems }
-  return { kind: 'ok', mapping: { map: (row) => mapChild(part, user, row) } }
+  const key = compileUserKey({ users, child: table, user: child.user, path: `${path}user` })
+  if (key.kind === 'invalid') problems.push(...key.problems)
+  if (problems.length > 0 || key.kind === 'invalid') return { kind: 'invalid', problems }
+  const userKey = (row: TextRow) => key.read(user.map((index) => row[index] ?? null))
+  return { kind: 'ok', mapping: { map: (row) => mapChild(part, userKey(row), row) } }
 }
 
 /** Of many rows none is the one whose value counts; channels take them all. */
@@ -149,11 +157,8 @@ class RowMapper {
   }
 }
 
-function mapChild(part: TablePart, user: readonly number[], row: TextRow): MappedChild {
+function mapChild(part: TablePart, userKey: string | null, row: TextRow): MappedChild {
   const reasons: Reason[] = []
-  const values = user.map((index) => row[index] ?? null)
-  // As a foreign key reads it: with a NULL in it, it refers to nobody.
-  const userKey = values.includes(null) ? null : keyText(values)
   if (userKey === null || !counts(part, row, reasons)) return { kind: 'absent', userKey, reasons }
   return { kind: 'child', userKey, profile: profileOf(part, row, reasons), reasons }
 }

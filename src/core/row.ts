@@ -38,6 +38,10 @@ export interface Column {
   readonly name: string
   readonly type: ColumnType
   readonly notNull: boolean
+  /** `atttypmod`, or its domain's: precision and scale of a numeric, the length of a char; -1: none was declared. */
+  readonly modifier: number
+  /** Whether texts that are equal have the same letters; `none`: the type knows no collations. */
+  readonly collation: 'none' | 'deterministic' | 'nondeterministic'
 }
 
 /** The users table as the catalogue described it, reduced to the columns we read. */

@@ -2,7 +2,7 @@
 // that only the checks need. One table, read without any privilege on it. Names are exact catalogue names.
 import { nearest } from '../core/nearest.ts'
 import type { Column, Table } from '../core/row.ts'
-import { resolveTypes } from './column-type.ts'
+import { DECLARED, type Declared, resolveTypes } from './column-type.ts'
 import type { TableName } from './identifier.ts'
 import { type Queryable, queryRows } from './query.ts'
 
@@ -94,7 +94,9 @@ export async function readTableFacts(client: Queryable, name: TableName): Promis
     uniqueSets: JSON.parse(relation.uniqueSets) as string[][],
     columns: columns.flatMap((column) => {
       const type = types.get(column.typeOid)
-      return type ? [{ name: column.name, type: { ...type, name: column.typeName }, notNull: column.notNull }] : []
+      if (!type) return []
+      const { name, notNull, modifier, collation } = column
+      return [{ name, type: { ...type, name: column.typeName }, notNull, modifier, collation }]
     }),
     generatedColumns: columns.filter((column) => column.generated).map((column) => column.name),
     storages: storages.map((row) => ({
@@ -159,7 +161,7 @@ FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind NOT IN ('i', 'I', 't')`
 
-interface ColumnRow {
+interface ColumnRow extends Declared {
   readonly name: string
   readonly typeOid: number
   readonly typeName: string
@@ -169,7 +171,8 @@ interface ColumnRow {
 
 const COLUMNS = `
 SELECT a.attname::text AS name, a.atttypid AS "typeOid", pg_catalog.format_type(a.atttypid, a.atttypmod) AS "typeName",
-       a.attnotnull AS "notNull", a.attgenerated <> '' AS generated
+       a.attnotnull AS "notNull", a.attgenerated <> '' AS generated,
+       ${DECLARED}
 FROM pg_catalog.pg_attribute a
 WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum`

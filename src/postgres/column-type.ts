@@ -1,5 +1,5 @@
 // Types of the catalogue as ColumnType: domains resolved to what they stand on, arrays with their elements, to any depth.
-import type { ColumnType } from '../core/row.ts'
+import type { Column, ColumnType } from '../core/row.ts'
 import { type Queryable, queryRows } from './query.ts'
 
 interface TypeRow {
@@ -28,6 +28,23 @@ SELECT t.oid, pg_catalog.format_type(t.oid, NULL) AS name, t.typtype::text, t.ty
 FROM reached
 JOIN pg_catalog.pg_type t ON t.oid = reached.oid
 LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid`
+
+/** What a column declares beside its type. */
+export type Declared = Pick<Column, 'modifier' | 'collation'>
+
+/**
+ * The same in SQL, of `pg_attribute a`. A column of a domain has no modifier of its own, and of domains on domains one at most
+ * declares it.
+ */
+export const DECLARED = `
+  greatest(a.atttypmod, (
+    WITH RECURSIVE chain(base, typmod) AS (
+      SELECT t.typbasetype, t.typtypmod FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid AND t.typtype = 'd'
+      UNION ALL
+      SELECT t.typbasetype, t.typtypmod FROM chain JOIN pg_catalog.pg_type t ON t.oid = chain.base AND t.typtype = 'd')
+    SELECT max(typmod) FROM chain)) AS modifier,
+  coalesce((SELECT CASE WHEN l.collisdeterministic THEN 'deterministic' ELSE 'nondeterministic' END
+            FROM pg_catalog.pg_collation l WHERE l.oid = a.attcollation), 'none') AS collation`
 
 const KINDS: Readonly<Record<string, ColumnType['kind']>> = {
   b: 'base',

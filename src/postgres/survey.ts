@@ -1,7 +1,7 @@
 // The whole catalogue as `init` needs it: every ordinary and partitioned table of the application, in three short
 // statements that read no row of any table of its own. Needs no privilege on the tables.
 import type { ForeignKey, QualifiedName, Survey, SurveyTable } from '../core/survey.ts'
-import { resolveTypes } from './column-type.ts'
+import { DECLARED, type Declared, resolveTypes } from './column-type.ts'
 import { type Queryable, queryRows } from './query.ts'
 
 /** Tables of about 20 columns each: 25 MB. Who has more (a schema for each tenant) names the table. */
@@ -32,8 +32,18 @@ export async function surveyTables(client: Queryable, options: SurveyOptions = {
         columns: (byTable.get(table.oid) ?? []).flatMap((column) => {
           const type = types.get(column.typeOid)
           if (!type) return []
-          const { name, notNull, generated, labels, checks } = column
-          return [{ name, notNull, generated, type, labels: labels.length > 0 ? labels : checks.flatMap(literals) }]
+          const { name, notNull, generated, modifier, collation, labels, checks } = column
+          return [
+            {
+              name,
+              notNull,
+              generated,
+              modifier,
+              collation,
+              type,
+              labels: labels.length > 0 ? labels : checks.flatMap(literals),
+            },
+          ]
         }),
       }
     }),
@@ -98,7 +108,7 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> '
 ORDER BY (n.nspname, c.relname) IS NOT DISTINCT FROM ($2::name, $3::name) DESC, n.nspname <> 'public', n.nspname, c.relname
 LIMIT $1`
 
-interface ColumnRow {
+interface ColumnRow extends Declared {
   readonly table: number
   readonly name: string
   readonly typeOid: number
@@ -110,7 +120,7 @@ interface ColumnRow {
 
 const COLUMNS = `
 SELECT a.attrelid AS table, a.attname::text AS name, a.atttypid AS "typeOid", a.attnotnull AS "notNull",
-       a.attgenerated <> '' AS generated,
+       a.attgenerated <> '' AS generated, ${DECLARED},
        ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum e WHERE e.enumtypid = a.atttypid
              ORDER BY e.enumsortorder LIMIT 100) AS labels,
        ARRAY(SELECT pg_get_constraintdef(k.oid) FROM pg_catalog.pg_constraint k

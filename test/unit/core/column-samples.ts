@@ -37,12 +37,14 @@ export function ofKind(kind: ColumnType['kind'], name: string): ColumnType {
   return { oid: 88_888, name, baseOid: 88_888, kind, element: null, delimiter: ',' }
 }
 
+const plain = { modifier: -1, collation: 'none' } as const
+
 /** `text?` is nullable. All columns are wanted, in this order; the first is the primary key. */
 export function table(columns: { readonly [name: string]: TypeName | `${TypeName}?` | ColumnType }): Table {
   const described = Object.entries(columns).map(([name, given]): Column => {
-    if (typeof given !== 'string') return { name, type: given, notNull: false }
+    if (typeof given !== 'string') return { name, type: given, notNull: false, ...plain }
     const notNull = !given.endsWith('?')
-    return { name, type: type((notNull ? given : given.slice(0, -1)) as TypeName), notNull }
+    return { name, type: type((notNull ? given : given.slice(0, -1)) as TypeName), notNull, ...plain }
   })
   const key = described.slice(0, 1).map(({ name }) => name)
   return {

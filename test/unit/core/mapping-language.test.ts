@@ -308,7 +308,7 @@ describe('a child table', () => {
   const devices = table({ id: 'int4', user_id: 'int8?', token: 'text?', active: 'bool' })
 
   test('says whose it is and what it gives; without a user, or where `when` is not true, nothing', () => {
-    const compiled = compileChildMapping(child({ when: 'active' }), devices, 0)
+    const compiled = compileChildMapping(child({ when: 'active' }), devices, { users, at: 0 })
     if (compiled.kind === 'invalid') throw new Error('does not compile')
     const { map } = compiled.mapping
     expect(map(['1', '7', 't', 't'])).toEqual({
@@ -322,17 +322,17 @@ describe('a child table', () => {
 
   test('gives properties only where a user has one row of it', () => {
     const scalars = child({ profile: new Map([['name', [sourceOf('token')]]]) })
-    expect(compileChildMapping(scalars, devices, 2)).toMatchObject({
+    expect(compileChildMapping(scalars, devices, { users, at: 2 })).toMatchObject({
       problems: [{ code: 'child_not_unique', path: 'children[2].profile.name', message: /only channels/ }],
     })
     const unique = { ...devices, unique: [['id'], ['user_id']] }
-    expect(compileChildMapping(scalars, unique, 2)).toMatchObject({ kind: 'ok' })
+    expect(compileChildMapping(scalars, unique, { users, at: 2 })).toMatchObject({ kind: 'ok' })
     const tenants = child({ ...scalars, user: ['tenant', 'user_id'] })
     const both = table({ id: 'int4', tenant: 'text', user_id: 'int8', token: 'text' })
-    expect(compileChildMapping(tenants, { ...both, unique: [['user_id', 'tenant']] }, 0)).toMatchObject({ kind: 'ok' })
-    expect(compileChildMapping(tenants, { ...both, unique: [['user_id', 'tenant', 'id']] }, 0)).toMatchObject({
-      kind: 'invalid',
-    })
+    const ofTenants = (unique: readonly (readonly string[])[]) =>
+      compileChildMapping(tenants, { ...both, unique }, { users: { ...users, key: ['name', 'id'] }, at: 0 })
+    expect(ofTenants([['user_id', 'tenant']])).toMatchObject({ kind: 'ok' })
+    expect(ofTenants([['user_id', 'tenant', 'id']])).toMatchObject({ kind: 'invalid' })
   })
 })
 

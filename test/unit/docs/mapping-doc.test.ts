@@ -77,7 +77,7 @@ function load(example: unknown): Promise<Config> {
 function mappingOf(config: Config): Mapping {
   const compiled = compileMapping(config.mapping, users)
   const children = config.mapping.children.map((child, at) =>
-    compileChildMapping(child, CHILDREN[child.table.name] ?? users, at),
+    compileChildMapping(child, CHILDREN[child.table.name] ?? users, { users, at }),
   )
   for (const result of [compiled, ...children]) {
     if (result.kind === 'invalid') throw new Error(result.problems.map(({ message }) => message).join('\n'))
