@@ -21,3 +21,7 @@ export function lsnFromParts(high: number, low: number): Lsn {
 }
 
 export const NO_LSN = 0n as Lsn
+
+export function later(a: Lsn, b: Lsn): Lsn {
+  return a > b ? a : b
+}

@@ -4,6 +4,7 @@
 import type { Answer, Failure, Outcome, RequestKind } from './api.ts'
 import { type DeliveryCode, ERROR_POLICY } from './error-policy.ts'
 import { isJsonObject, type Json } from './json.ts'
+import type { Looked } from './plan-report.ts'
 import { parseRemoteUser } from './remote-user.ts'
 import { messageText, readServerMessage } from './server-message.ts'
 
@@ -123,4 +124,20 @@ function failure(code: DeliveryCode, status: number | null, key: string | null =
   const about = [...(key === null ? [] : [`key ${key}`]), ...(status === null ? [] : [`HTTP ${status}`])]
   const { message } = ERROR_POLICY[code]
   return { code, status, key, message: about.length === 0 ? message : `${message} (${about.join(', ')})` }
+}
+
+/** What a GET that is not asked again has told of its user. */
+export function lookedAt(outcome: Outcome): Looked {
+  switch (outcome.kind) {
+    case 'accepted':
+      return outcome.user
+        ? { kind: 'found', user: outcome.user }
+        : { kind: 'failed', failure: failure('not_the_api', null) }
+    case 'missing':
+      return { kind: 'missing' }
+    case 'rejected':
+    case 'retry':
+    case 'stop':
+      return { kind: 'failed', failure: outcome.failure }
+  }
 }

@@ -1,7 +1,7 @@
 // From judged rows to what is written: the versions a row keeps, and which users its change touches. Pure; the one place
 // where the stored version and the new one become one.
 import type { RowWrite } from './capture-port.ts'
-import { type Lsn, NO_LSN } from './lsn.ts'
+import { type Lsn, later, NO_LSN } from './lsn.ts'
 import type { Profile } from './profile.ts'
 import type { LiveChild, LiveRow } from './profile-merge.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -51,7 +51,8 @@ export function sweptWrite(
     source: from.source,
     key: stored.key,
     content: keepOwner(ABSENT, stored),
-    // Tidying wants a transaction that is over: any from before the first page will do.
+    // No change of ours deleted it, but a tombstone without one would never be tidied away: it gets a transaction that was
+    // over before the first page.
     version: {
       changeXid: same?.changeXid ?? from.first.xmin - 1n,
       changeLsn: same?.changeLsn ?? NO_LSN,
@@ -125,11 +126,6 @@ function merge(touches: Map<string, UserTouch>, id: string, touch: UserTouch): v
         }
       : touch,
   )
-}
-
-export function later(a: Lsn, b: Lsn): Lsn {
-  if (a > b) return a
-  return b
 }
 
 /** @param stored by rowId. */

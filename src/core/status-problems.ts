@@ -2,6 +2,7 @@
 // codes are stable and stand in docs/operations.md; those of failed users are the ones of error-policy.ts and failed-row.ts.
 import { ERROR_POLICY } from './error-policy.ts'
 import { isRowFailure, ROW_FAILURES } from './failed-row.ts'
+import { later } from './lsn.ts'
 import { slotLagMs, walBudget } from './slot-lag.ts'
 import { decideStart, type FoundServer, type KnownCheckpoint, type Recovery } from './start-decision.ts'
 import type { SlotReport, SourceReport, StateReport, StatusReport } from './status-report.ts'
@@ -79,7 +80,7 @@ function startProblems(
   const server: FoundServer = {
     ...(source.identity ?? known),
     // Where timelines parted only the service asks; what it sees at its start is more than what is looked at here.
-    switchLsn: checkpoint && checkpoint.lsn > checkpoint.pagesLsn ? checkpoint.lsn : (checkpoint?.pagesLsn ?? null),
+    switchLsn: checkpoint && later(checkpoint.lsn, checkpoint.pagesLsn),
     walLsn: null,
     database,
     tableOid: null,

@@ -3,9 +3,9 @@
 // row each with its own version, so a change of one child reads nothing from the application's database (P5) and no order of
 // changes can put an older row in (P3).
 import type { CaptureState, ProfileWrite, RowWrite, StateCommit } from '../core/capture-port.ts'
-import { type Lsn, NO_LSN } from '../core/lsn.ts'
+import { type Lsn, later, NO_LSN } from '../core/lsn.ts'
 import { MAX_CHILDREN, mergeUsers, withChildren } from '../core/profile-merge.ts'
-import { later, liveChildren, liveRows, type TouchedUsers } from '../core/row-writes.ts'
+import { liveChildren, liveRows, type TouchedUsers } from '../core/row-writes.ts'
 import { rowId, type StoredRow } from '../core/source-row.ts'
 
 export interface Surroundings {

@@ -2,12 +2,11 @@
 // SuprSend should hold, and made due again where it does not. Within the gate of deliveries, which go on meanwhile. Guarantees
 // that a look stops nobody else, that only who has not moved is made due, and that it ends within a second of the signal.
 import { sleep } from '../core/abort.ts'
-import type { Failure, Outcome } from '../core/api.ts'
+import type { Outcome } from '../core/api.ts'
 import type { ProfileSink } from '../core/delivery-port.ts'
-import { ERROR_POLICY } from '../core/error-policy.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Metrics } from '../core/metrics.ts'
-import { outcomeOf, refusedAlone, UNREADABLE } from '../core/outcome.ts'
+import { lookedAt, outcomeOf, refusedAlone, UNREADABLE } from '../core/outcome.ts'
 import type { Looked } from '../core/plan-report.ts'
 import { beforeLook, isDrift, judge, type ReconcilePolicy } from '../core/reconcile.ts'
 import { type ReconcileState, repairOf, type SampledUser } from '../core/reconcile-port.ts'
@@ -30,12 +29,6 @@ const HOUR_MS = 3_600_000
 const GRACE_MS = 500
 /** The longest that a timer can be set to. */
 const FOREVER_MS = 2 ** 31 - 1
-const UNREADABLE_USER: Failure = {
-  code: 'not_the_api',
-  status: null,
-  key: null,
-  message: ERROR_POLICY.not_the_api.message,
-}
 
 export class Reconcile {
   readonly #options: ReconcileOptions
@@ -94,16 +87,7 @@ export class Reconcile {
     } finally {
       gate.leave(outcome)
     }
-    switch (outcome.kind) {
-      case 'accepted':
-        return outcome.user ? { kind: 'found', user: outcome.user } : { kind: 'failed', failure: UNREADABLE_USER }
-      case 'missing':
-        return { kind: 'missing' }
-      case 'rejected':
-      case 'retry':
-      case 'stop':
-        return { kind: 'failed', failure: outcome.failure }
-    }
+    return lookedAt(outcome)
   }
 
   async #ask(distinctId: string, stop: AbortSignal): Promise<Outcome> {

@@ -8,7 +8,7 @@ import { SuprsyncError } from '../core/error.ts'
 import { ERROR_POLICY } from '../core/error-policy.ts'
 import type { LimiterSettings } from '../core/limiter.ts'
 import { NO_METRICS } from '../core/metrics.ts'
-import { outcomeOf } from '../core/outcome.ts'
+import { lookedAt, outcomeOf } from '../core/outcome.ts'
 import type { Looked } from '../core/plan-report.ts'
 import { retryDelayMs } from '../core/retry.ts'
 import { FreezeGuard } from './freeze-guard.ts'
@@ -39,20 +39,16 @@ export class RemoteReader implements Disposable {
       const outcome = await this.#ask(distinctId, signal)
       switch (outcome.kind) {
         case 'accepted':
-          this.#answered = true
-          return outcome.user ? { kind: 'found', user: outcome.user } : { kind: 'failed', failure: UNREADABLE }
         case 'missing':
-          this.#answered = true
-          return { kind: 'missing' }
         case 'rejected':
           this.#answered = true
-          return { kind: 'failed', failure: outcome.failure }
+          return lookedAt(outcome)
         case 'stop':
           throw ended('api_key_rejected', outcome.failure)
         case 'retry':
           this.#refuse(outcome, attempts)
           if (attempts >= MOST_ATTEMPTS || NOT_THE_API.includes(outcome.failure.code)) {
-            return { kind: 'failed', failure: outcome.failure }
+            return lookedAt(outcome)
           }
           await sleep(retryDelayMs({ attempts, floorMs: outcome.floorMs, random: Math.random() }), signal)
       }
@@ -79,13 +75,6 @@ export class RemoteReader implements Disposable {
     if (!this.#answered && NOT_THE_API.includes(failure.code)) throw ended('suprsend_wrong_address', failure)
     if (floorMs > LONGEST_WAIT_MS) throw ended('suprsend_busy', failure, `for ${Math.ceil(floorMs / 1000)} s`)
   }
-}
-
-const UNREADABLE: Failure = {
-  code: 'not_the_api',
-  status: null,
-  key: null,
-  message: ERROR_POLICY.not_the_api.message,
 }
 
 function ended(code: string, failure: Failure, more = ''): SuprsyncError {

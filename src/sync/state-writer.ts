@@ -4,10 +4,10 @@
 // Another process is kept out by the fence in the commit.
 import type { BackfillProgress, CaptureState, RowWrite, StateCommit } from '../core/capture-port.ts'
 import type { FailPoints } from '../core/fail-points.ts'
-import { type Lsn, NO_LSN } from '../core/lsn.ts'
+import { type Lsn, later, NO_LSN } from '../core/lsn.ts'
 import type { Metrics } from '../core/metrics.ts'
 import { type CommitBy, type Parking, parking } from '../core/parking.ts'
-import { later, pagedWrite, streamedWrite, sweptWrite, TouchedUsers } from '../core/row-writes.ts'
+import { pagedWrite, streamedWrite, sweptWrite, TouchedUsers } from '../core/row-writes.ts'
 import type { Snapshot } from '../core/snapshot.ts'
 import type { Page } from '../core/source-port.ts'
 import {
