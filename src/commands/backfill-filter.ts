@@ -2,6 +2,7 @@
 // filter is tried out on the source before anything is asked for.
 import type { Config } from '../config/config.ts'
 import { errorMessage, SuprsyncError } from '../core/error.ts'
+import { rowKeyValues, type Table } from '../core/row.ts'
 import { describeTable } from '../postgres/catalogue.ts'
 import { connectionConfig, openClient } from '../postgres/connection.ts'
 import { quoteIdentifier, quoteLiteral, quoteTable } from '../postgres/identifier.ts'
@@ -32,14 +33,17 @@ export async function requestedTables(
     const described = await describeTable(client, source.table, [])
     if (described.kind !== 'ok')
       throw new SuprsyncError('table_missing', `There is no table ${sourceName(source.table)}.`)
-    const key = `(${described.table.key.map(quoteIdentifier).join(', ')})`
-    const filter = await filterOf(config, db, { chosen, key })
-    if (filter !== null) await tryOut(client, `SELECT 1 FROM ${quoteTable(source.table)} t WHERE (${filter}\n)`)
-    const users = `SELECT ${key.slice(1, -1)} FROM ${quoteTable(source.table)} t WHERE (${filter}\n)`
+    const users = quoteTable(source.table)
+    const key = described.table.key.map(quoteIdentifier)
+    const filter = await filterOf(config, db, { chosen, table: described.table })
+    if (filter !== null) await tryOut(client, `SELECT 1 FROM ${users} u WHERE (${filter}\n)`)
+    // The pages of a child table call it `t`. The condition has been tried on users alone, so none of its names means the child's.
+    const ofChild = (user: readonly string[]) =>
+      `EXISTS (SELECT FROM ${users} u WHERE (${user.map((name) => `t.${quoteIdentifier(name)}`).join(', ')}) = (${key.map((name) => `u.${name}`).join(', ')}) AND (${filter}\n))`
     const tables = [
       ...mapping.children.map(({ table, user }) => ({
         name: table,
-        filter: filter === null ? null : `(${user.map(quoteIdentifier).join(', ')}) IN (${users})`,
+        filter: filter === null ? null : ofChild(user),
       })),
       { name: source.table, filter },
     ]
@@ -58,23 +62,19 @@ export async function requestedTables(
 async function filterOf(
   { mapping }: Config,
   db: StateDatabase,
-  { chosen: { user, where }, key }: { readonly chosen: Chosen; readonly key: string },
+  { chosen: { user, where }, table }: { readonly chosen: Chosen; readonly table: Table },
 ): Promise<string | null> {
   if (where !== undefined) return where
   if (user === undefined) return null
   const { distinctId } = mapping
   if (distinctId.kind === 'column') return `${quoteIdentifier(distinctId.column)} = ${quoteLiteral(user)}`
   // Whom an expression names is known by the rows that state has of it.
-  const keys = await readRowKeys(db, [user])
-  if (keys.length === 0) {
+  const keys = (await readRowKeys(db, [user])).flatMap((text) => [rowKeyValues(table, text) ?? []])
+  if (keys.length === 0 || keys.some((values) => values.length === 0)) {
     throw new SuprsyncError('user_unknown', `No row of this distinct_id is known; choose its row with --where.`)
   }
-  const isSingle = !key.includes(',')
-  const values = keys.map((text) => {
-    const parts = isSingle ? [text] : (JSON.parse(text) as readonly string[])
-    return `(${parts.map(quoteLiteral).join(', ')})`
-  })
-  return `${key} IN (${values.join(', ')})`
+  const values = keys.map((texts) => `(${texts.map((text) => quoteLiteral(text ?? '')).join(', ')})`)
+  return `(${table.key.map(quoteIdentifier).join(', ')}) IN (${values.join(', ')})`
 }
 
 /** @throws SuprsyncError `where_invalid` */

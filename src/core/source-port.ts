@@ -21,12 +21,25 @@ export interface Page {
   readonly rows: readonly TextRow[]
 }
 
+export interface WalkedPage extends Page {
+  /** Rows that were looked at, those that do not fit among them. */
+  readonly scanned: number
+  /** Of them all. */
+  readonly sizeBytes: number
+  /** Key texts of the last of them; null: there was none. */
+  readonly last: TextRow | null
+}
+
 export interface Pages {
+  /** The rows after `cursor` (key texts of the last row read; null: from the start), in key order. */
+  page(cursor: TextRow | null, limit: number): Promise<Page>
   /**
-   * The rows after `cursor` (key texts of the last row read; null: from the start), in key order.
-   * @param filter SQL over the row; null: all of them.
+   * The same of rows that fit, as PostgreSQL finds them: within two seconds, else it is ended with 57014.
+   * @param filter SQL over the row.
    */
-  page(cursor: TextRow | null, limit: number, filter?: string | null): Promise<Page>
+  filtered(cursor: TextRow | null, limit: number, filter: string): Promise<Page>
+  /** The same, looking at `limit` rows at the most, whether they fit or not. */
+  walked(cursor: TextRow | null, limit: number, filter: string): Promise<WalkedPage>
   /** Rows by their primary keys in one statement; missing ones are simply not there. */
   rows(keys: readonly TextRow[]): Promise<Page>
   /** From the planner's statistics; null when the table was never analysed. */

@@ -2,16 +2,19 @@
 // server's own output text, as the stream's are. Owns the SQL of keyset pages and of single rows; refuses a standby, whose
 // snapshots call open transactions visible.
 import type pg from 'pg'
+import { rowSize } from '../core/change-batch.ts'
 import { SuprsyncError } from '../core/error.ts'
 import { parseLsn } from '../core/lsn.ts'
 import type { Table, TextRow } from '../core/row.ts'
 import { parseSnapshot } from '../core/snapshot.ts'
-import type { Page, Pages } from '../core/source-port.ts'
+import type { Page, Pages, WalkedPage } from '../core/source-port.ts'
 import { quoteIdentifier, quoteTable } from './identifier.ts'
 import { type Queryable, queryRows } from './query.ts'
 
 const RAW = { getTypeParser: () => (text: string) => text }
 const SNAPSHOT_COLUMNS = 3
+/** For a condition that an index serves. Without one the table would be read from the start for each page. */
+const DIRECT_MS = 2_000
 
 export class PageReader implements Pages {
   readonly #pool: pg.Pool
@@ -22,8 +25,41 @@ export class PageReader implements Pages {
     this.#table = table
   }
 
-  /** The rows after `cursor` (key texts of the last row read; null: from the start), in key order. */
-  async page(cursor: TextRow | null, limit: number, filter: string | null = null): Promise<Page> {
+  async page(cursor: TextRow | null, limit: number): Promise<Page> {
+    const { from, values } = this.#after(cursor, limit)
+    return await this.#read(this.#pool, { from, values })
+  }
+
+  async filtered(cursor: TextRow | null, limit: number, filter: string): Promise<Page> {
+    const { from, values } = this.#after(cursor, limit, filter)
+    const client = await this.#pool.connect()
+    try {
+      await client.query(`begin read only; set local statement_timeout = ${DIRECT_MS}`)
+      const page = await this.#read(client, { from, values })
+      await client.query('commit')
+      client.release()
+      return page
+    } catch (error) {
+      client.release(true) // whatever became of it, nothing of it is left open
+      throw error
+    }
+  }
+
+  async walked(cursor: TextRow | null, limit: number, filter: string): Promise<WalkedPage> {
+    const { from, values } = this.#after(cursor, limit)
+    // Of so many rows and no more the condition is asked, and the planner knows it.
+    const walk = { from: `(select t.* from ${from}) t`, values, more: `, coalesce((${filter}\n), false)` }
+    const { rows, ...page } = await this.#read(this.#pool, walk)
+    return {
+      ...page,
+      rows: rows.filter((row) => row.at(-1) === 't').map((row) => row.slice(0, -1)),
+      scanned: rows.length,
+      sizeBytes: rows.reduce((sum, row) => sum + rowSize(row), 0),
+      last: rows.at(-1)?.slice(0, this.#table.key.length) ?? null,
+    }
+  }
+
+  #after(cursor: TextRow | null, limit: number, filter: string | null = null) {
     const keys = this.#table.wanted.slice(0, this.#table.key.length)
     const order = keys.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ')
     const bounds = keys.map((column, index) => `$${index + 1}::${column.type.name}`).join(', ')
@@ -33,7 +69,8 @@ export class PageReader implements Pages {
       ...(cursor === null ? [] : [`(${order}) > (${bounds})`]),
     ]
     const where = conditions.length === 0 ? '' : `where ${conditions.join(' and ')}`
-    return await this.#read(`${where} order by ${order} limit ${Math.trunc(limit)}`, cursor ?? [])
+    const from = `${quoteTable(this.#table)} t ${where} order by ${order} limit ${Math.trunc(limit)}`
+    return { from, values: cursor ?? [] }
   }
 
   /** Rows by their primary keys in one statement; missing ones are simply not there. */
@@ -42,11 +79,11 @@ export class PageReader implements Pages {
     const arrays = columns.map((_, index) => `$${index + 1}::text[]`)
     const names = columns.map((_, index) => `k${index}`)
     const match = columns.map((column, index) => `t.${quoteIdentifier(column.name)} = k.k${index}::${column.type.name}`)
-    const from = `join unnest(${arrays.join(', ')}) as k (${names.join(', ')}) on ${match.join(' and ')}`
-    return await this.#read(
+    const from = `${quoteTable(this.#table)} t join unnest(${arrays.join(', ')}) as k (${names.join(', ')}) on ${match.join(' and ')}`
+    return await this.#read(this.#pool, {
       from,
-      columns.map((_, index) => keys.map((key) => key[index] ?? null)),
-    )
+      values: columns.map((_, index) => keys.map((key) => key[index] ?? null)),
+    })
   }
 
   /** An estimate from the planner's statistics; null when the table was never analysed. */
@@ -59,13 +96,17 @@ export class PageReader implements Pages {
     return estimate < 0 ? null : estimate
   }
 
-  async #read(tail: string, values: readonly unknown[]): Promise<Page> {
-    const columns = this.#table.wanted.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ')
+  /** @param more further columns, each with its comma. */
+  async #read(
+    client: Pick<pg.Pool, 'query'>,
+    { from, values, more = '' }: { readonly from: string; readonly values: readonly unknown[]; readonly more?: string },
+  ): Promise<Page> {
+    const columns = `${this.#table.wanted.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ')}${more}`
     // A commit is in the WAL before a snapshot sees it; a standby has no insert position.
     const text = `select s.snapshot, s.standby, s.lsn, p.* from (select pg_current_snapshot() as snapshot, pg_is_in_recovery() as standby,
         case when not pg_is_in_recovery() then pg_current_wal_insert_lsn() end as lsn) s
-      left join lateral (select ${columns} from ${quoteTable(this.#table)} t ${tail}) p on true`
-    const { rows } = await this.#pool.query<(string | null)[]>({
+      left join lateral (select ${columns} from ${from}) p on true`
+    const { rows } = await client.query<(string | null)[]>({
       text,
       values: [...values],
       rowMode: 'array',

@@ -3,15 +3,14 @@
 // changes were missed, rows that no page showed are swept at the end (§8).
 import { sleep } from '../core/abort.ts'
 import type { BackfillProgress } from '../core/capture-port.ts'
-import { rowSize } from '../core/change-batch.ts'
 import { errorCode } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
-import { FIRST_PAGE_ROWS, nextPageRows, smallerPage } from '../core/page-size.ts'
 import { rowKey, type TextRow } from '../core/row.ts'
 import { parseSnapshot, type Snapshot } from '../core/snapshot.ts'
-import type { Page, SourceTable } from '../core/source-port.ts'
+import type { SourceTable } from '../core/source-port.ts'
 import type { RowMapper } from './row-mapper.ts'
+import { type RunPage, RunReader } from './run-reader.ts'
 import type { StateWriter } from './state-writer.ts'
 
 export interface BackfillOptions {
@@ -58,8 +57,6 @@ export interface BackfillStart {
 }
 
 const VISIBILITY_POLL_MS = 200
-/** query_canceled: by statement_timeout, for nobody else cancels ours. */
-const STATEMENT_TIMEOUT = '57014'
 
 /** Runs to the end of the table, or until the signal aborts. @returns whether the end was reached. */
 export async function runBackfill(
@@ -86,8 +83,9 @@ export async function backfillOnce(
     return (await runBackfill(options, start, signal)) ? 'finished' : 'stopped'
   } catch (error) {
     const code = errorCode(error) ?? ''
-    // Class 22, data exception, and 42, syntax error or access rule violation: the table itself is read without a filter.
-    const isOfFilter = start.filter !== null && /^(22|42)/.test(code)
+    // Class 22, data exception, 42, syntax error or access rule violation, and 57014, a single row took too long: the table itself
+    // is read without a filter.
+    const isOfFilter = start.filter !== null && /^(22|42|57014$)/.test(code)
     if (code !== 'backfill_cancelled' && !isOfFilter) throw error
     options.log.warn({ err: error, table: start.source }, 'a reading that was asked for ended before its end')
     return code
@@ -102,45 +100,26 @@ async function readPages(
   start: BackfillStart,
   signal: AbortSignal,
 ): Promise<Read | null> {
-  const { name, table, pages } = source
+  const { name, table } = source
   let { cursor, rowsRead, firstSnapshot } = start
-  const startXid = start.startXid ?? options.startXid
-  let limit = FIRST_PAGE_ROWS
+  const visible = { startXid: start.startXid ?? options.startXid, log: options.log }
+  const reader = new RunReader({ source, filter: start.filter, log: options.log })
   while (!signal.aborted) {
-    const asked = limit
     const askedAt = performance.now()
-    let page: Page | null
-    try {
-      page = await readVisiblePage(
-        { startXid, log: options.log },
-        () => pages.page(cursor, asked, start.filter),
-        signal,
-      )
-    } catch (error) {
-      const smaller = errorCode(error) === STATEMENT_TIMEOUT ? smallerPage(asked) : null
-      if (smaller === null) throw error
-      options.log.warn({ table: name, rows: asked }, 'a page took too long; trying a smaller one')
-      limit = smaller
-      continue
-    }
+    const page = await readVisiblePage(visible, () => reader.next(cursor, signal), signal)
     if (!page) return null
     const rows = page.rows.map((row) => ({ key: rowKey(table, row), content: mapper.content(name, row) }))
-    cursor = page.rows.at(-1)?.slice(0, table.key.length) ?? cursor
+    cursor = page.last ?? cursor
     rowsRead += rows.length
     firstSnapshot ??= page.snapshot.text
-    limit = nextPageRows(asked, {
-      rows: rows.length,
-      sizeBytes: page.rows.reduce((sum, row) => sum + rowSize(row), 0),
-      tookMs: performance.now() - askedAt,
-    })
-    const paged = rows.length < asked
+    const { paged } = page
     const finished = paged && !start.sweep
     const backfill = { id: start.id, cursor, rowsRead, firstSnapshot, paged, finished }
     await writer.storePage(name, rows, { snapshot: page.snapshot, lsn: page.lsn, backfill })
     failPoints.hit('in_backfill')
     onProgress({ source: name, rowsRead, rowsInPage: rows.length, rowsEstimated: start.rowsEstimated, finished })
     if (paged) return { cursor, rowsRead, firstSnapshot }
-    await sleep(pauseMs(rows.length, performance.now() - askedAt, options.mostRowsPerSecond), signal)
+    await sleep(pauseMs(page.scanned, performance.now() - askedAt, options.mostRowsPerSecond), signal)
   }
   return null
 }
@@ -172,11 +151,12 @@ async function sweep(
 
 async function readVisiblePage(
   { startXid, log }: Pick<BackfillOptions, 'startXid' | 'log'>,
-  read: () => Promise<Page>,
+  read: () => Promise<RunPage | null>,
   signal: AbortSignal,
-): Promise<Page | null> {
+): Promise<RunPage | null> {
   for (let waited = false; !signal.aborted; waited = true) {
     const page = await read()
+    if (page === null) return null
     if (page.snapshot.xmin > startXid) return page
     if (!waited)
       log.info(

@@ -1,6 +1,6 @@
 // One stretch of capturing in a test: its stream, which can be held, and the pages beside it. Made by CaptureHarness.
 import { rowKey, type TextRow } from '../../src/core/row.ts'
-import type { Page, Pages, SourceTable } from '../../src/core/source-port.ts'
+import type { Page, Pages, SourceTable, WalkedPage } from '../../src/core/source-port.ts'
 import type { PageReader } from '../../src/postgres/pages.ts'
 import type { RowMapper } from '../../src/sync/row-mapper.ts'
 import type { StateWriter } from '../../src/sync/state-writer.ts'
@@ -20,6 +20,14 @@ export class CountedPages implements Pages {
 
   page(cursor: TextRow | null, limit: number): Promise<Page> {
     return this.#inner.page(cursor, limit)
+  }
+
+  filtered(cursor: TextRow | null, limit: number, filter: string): Promise<Page> {
+    return this.#inner.filtered(cursor, limit, filter)
+  }
+
+  walked(cursor: TextRow | null, limit: number, filter: string): Promise<WalkedPage> {
+    return this.#inner.walked(cursor, limit, filter)
   }
 
   estimateRows(): Promise<number | null> {

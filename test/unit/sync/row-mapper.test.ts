@@ -31,6 +31,8 @@ test('more rows than a page takes: a stop is heard after the first page', async 
   let readings = 0
   const pages = {
     page: () => Promise.reject(new Error('not asked for')),
+    filtered: () => Promise.reject(new Error('not asked for')),
+    walked: () => Promise.reject(new Error('not asked for')),
     estimateRows: () => Promise.reject(new Error('not asked for')),
     rows: async () => {
       readings += 1
