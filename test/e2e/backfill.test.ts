@@ -140,7 +140,12 @@ describe('while the service runs', () => {
       }
       expect(await backfill(service, '--where', 'true', '--user', '1')).toMatchObject({ code: 2 })
       // No index serves it, and each row takes its time: it is walked through, and nobody is kept waiting.
-      const slow = await backfill(service, '--where', 'CASE WHEN id % 4 = 0 THEN pg_sleep(0.1) IS NOT NULL END', '--json')
+      const slow = await backfill(
+        service,
+        '--where',
+        'CASE WHEN id % 4 = 0 THEN pg_sleep(0.1) IS NOT NULL END',
+        '--json',
+      )
       expect(slow.code).toBe(0)
       expect(service.log().some(({ msg }) => msg.startsWith('no index serves the condition'))).toBe(true)
       expect(service.log().filter(({ msg }) => msg === 'interrupted; trying again')).toEqual([])
