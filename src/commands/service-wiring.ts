@@ -6,6 +6,7 @@ import { errorCode } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { HostState } from '../core/host-state.ts'
 import type { Logger } from '../core/logger.ts'
+import type { Lsn } from '../core/lsn.ts'
 import { exclusiveKeys } from '../core/mapping-spec.ts'
 import type { Metrics } from '../core/metrics.ts'
 import { namedKeys } from '../core/reconcile.ts'
@@ -30,6 +31,7 @@ import { Gate } from '../sync/gate.ts'
 import { Reconcile } from '../sync/reconcile.ts'
 import { Service } from '../sync/service.ts'
 import { userAgent } from './package-info.ts'
+import { readSlotKnowledge } from './slot-knowledge.ts'
 import { SourceWiring } from './source-wiring.ts'
 import { StateWatch } from './state-watch.ts'
 import { WalGuard } from './wal-guard.ts'
@@ -70,12 +72,21 @@ export class RunningService implements AsyncDisposable {
 
     const { state, source } = this
     const tidy = new Tidy(state, source.pool)
+    /** Up to where this process knows the slot to be captured; the state itself may be out of reach. */
+    let captured: Lsn | null = null
     this.#watch = new StateWatch(state, stateLog)
     this.#walGuard = new WalGuard({
       source: source.pool,
       slot: config.source.slot,
       maxRetainedBytes: config.safety.maxRetainedWalBytes,
-      owns: () => this.#service.capture.kind === 'streaming' || this.#service.capture.kind === 'broken',
+      capturing: () => {
+        const { kind } = this.#service.capture
+        return kind === 'streaming' || kind === 'broken' ? kind : 'neither'
+      },
+      known: async () =>
+        captured === null
+          ? await readSlotKnowledge(source.pool, state, config.source.slot)
+          : { intended: true, lsn: captured },
       log: captureLog,
     })
     const wake = new Wake()
@@ -104,14 +115,24 @@ export class RunningService implements AsyncDisposable {
                   endedBy = null
                 },
                 openSource: () => source.openSource(),
-                takeOver: () => takeOver(state, breakerRules(config, captureLog)),
+                takeOver: async () => {
+                  const taken = await takeOver(state, breakerRules(config, captureLog))
+                  captured = taken.lsn
+                  return taken
+                },
                 owed: (store, compiled) => source.owed(store, compiled),
                 watch: (opened, ending) => source.watch(opened, ending),
                 nextBackfills: (store, compiled, ending) =>
                   source.nextBackfills(store, compiled, { wake, signal: ending }),
                 endBackfill: (run, code) => failRun(state, run.id, code),
               },
-              metrics,
+              metrics: {
+                ...metrics,
+                lastCommitLsn: (lsn) => {
+                  captured = lsn
+                  metrics.lastCommitLsn(lsn)
+                },
+              },
               log: captureLog,
               failPoints,
               onBackfill: options.onBackfill,

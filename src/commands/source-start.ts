@@ -142,7 +142,7 @@ async function takeSlot(
   const name = config.source.slot
   await noteSlotIntent(state, name, systemIdentifier)
   if (step.kind === 'replace') {
-    await dropSlot(client, { name, terminate: true, signal: AbortSignal.timeout(10_000) })
+    await dropSlot(client, { name, signal: AbortSignal.timeout(10_000) })
     log.warn({ slot: name }, 'dropped the replication slot, which was of no use')
     failPoints.hit('after_slot_drop')
   }

@@ -2,19 +2,24 @@
 // whatever fails later, then the publication, then the state. What is not ours alone is left, and said. Run again after a
 // kill it finishes. Users stay in SuprSend.
 import { Command } from 'commander'
+import { sleep } from '../core/abort.ts'
 import { SuprsyncError } from '../core/error.ts'
+import type { SlotOfName } from '../core/slot-ownership.ts'
 import { decideTeardown, type TeardownPlan } from '../core/teardown.ts'
 import { connectionConfig, openClient } from '../postgres/connection.ts'
+import type { Queryable } from '../postgres/query.ts'
 import { describeSlot, dropSlot } from '../postgres/slot.ts'
 import { dropPublication, readPublishedTables } from '../postgres/teardown.ts'
 import { openStateDatabase } from '../state/database.ts'
 import { LockSession } from '../state/lock-session.ts'
+import { findState } from '../state/report.ts'
 import { describeStateSchema, dropStateSchema } from '../state/teardown.ts'
 import { sourceName, wantedTables } from './compiled-tables.ts'
 import { readConfig } from './config-file.ts'
 import { configOption } from './config-option.ts'
 import { confirm } from './confirm.ts'
 import { printJson, printLine } from './output.ts'
+import { readSlotKnowledge } from './slot-knowledge.ts'
 
 const EXAMPLES = `
 Examples:
@@ -24,6 +29,9 @@ Examples:
 
 Users stay in SuprSend. Stop the service first.
 `
+
+const LEFT_OVER_MS = 10_000
+const LOOK_MS = 200
 
 interface Options {
   readonly config: string
@@ -69,7 +77,8 @@ async function teardown({ config: path, yes, keepState, json }: Options): Promis
     publicationName: source.publication,
     schemaName: state.schema,
     database: client.database ?? '',
-    slot: await describeSlot(client, source.slot),
+    slot: await readIdleSlot(client, source.slot),
+    known: (await findState(db, state.schema)) === 'there' ? await readSlotKnowledge(client, db, source.slot) : null,
     published: await readPublishedTables(client, source.publication),
     followed: wantedTables(config).map(({ name }) => sourceName(name)),
     schema: keepState ? 'kept' : await describeStateSchema(db, state.schema),
@@ -79,7 +88,7 @@ async function teardown({ config: path, yes, keepState, json }: Options): Promis
   for (const step of plan.steps) {
     switch (step.kind) {
       case 'drop_slot':
-        await dropSlot(client, { name: step.name, terminate: true, signal: AbortSignal.timeout(10_000) })
+        await dropSlot(client, { name: step.name, signal: AbortSignal.timeout(10_000) })
         break
       case 'drop_publication':
         await dropPublication(client, step.name)
@@ -90,6 +99,16 @@ async function teardown({ config: path, yes, keepState, json }: Options): Promis
     if (!json) printLine(`Done: ${step.what}.`)
   }
   if (json) printJson({ done: plan.steps.map(({ kind, name }) => ({ kind, name })), left: plan.left })
+}
+
+/** A walsender of a service that was killed ends soon. One that goes on is somebody's. */
+async function readIdleSlot(client: Queryable, name: string): Promise<SlotOfName | null> {
+  const over = AbortSignal.timeout(LEFT_OVER_MS)
+  for (;;) {
+    const slot = await describeSlot(client, name)
+    if (!slot?.active || over.aborted) return slot && { ...slot, confirmedLsn: slot.confirmedFlushLsn }
+    await sleep(LOOK_MS, over)
+  }
 }
 
 function planText({ steps, left }: TeardownPlan): readonly string[] {

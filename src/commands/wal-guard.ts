@@ -2,12 +2,13 @@
 // for readiness and metrics, and, where `safety.max_retained_wal` says so, the slot is dropped before the disk is in danger.
 // Capture then finds it gone and recovers, or says so (core/start-decision.ts).
 import { sleep } from '../core/abort.ts'
-import { errorCode } from '../core/error.ts'
+import { errorCode, errorMessage } from '../core/error.ts'
 import type { Logger } from '../core/logger.ts'
 import { walBudget } from '../core/slot-lag.ts'
+import { type SlotKnowledge, whyNotOurs } from '../core/slot-ownership.ts'
 import type { SlotReport } from '../core/status-report.ts'
 import { invalidatedInMs, type WalSample, walRate, walSample } from '../core/wal-trend.ts'
-import type { Queryable } from '../postgres/query.ts'
+import { type Queryable, queryRows } from '../postgres/query.ts'
 import { dropSlot } from '../postgres/slot.ts'
 import { readSlotReport } from '../postgres/slot-report.ts'
 
@@ -16,8 +17,10 @@ export interface WalGuardOptions {
   readonly slot: string
   /** null: never. */
   readonly maxRetainedBytes: number | null
-  /** Only the owner drops. */
-  readonly owns: () => boolean
+  /** `streaming` from the slot; `broken`: we would, and cannot; else the slot is not our business. */
+  readonly capturing: () => 'streaming' | 'broken' | 'neither'
+  /** What the state knows of the slot. Rejects when it cannot be asked. */
+  readonly known: () => Promise<SlotKnowledge>
   readonly log: Logger
 }
 
@@ -33,6 +36,8 @@ export class WalGuard {
   readonly #options: WalGuardOptions
   #samples: readonly WalSample[] = []
   #state: WalState | null = null
+  /** Said already. */
+  #leftBecause: string | null = null
 
   constructor(options: WalGuardOptions) {
     this.#options = options
@@ -74,17 +79,35 @@ export class WalGuard {
       )
     }
     this.#state = { level, invalidatedInMs: inMs }
-    if (this.#isTooMuch(report)) await this.#drop(report, stop)
+    const { maxRetainedBytes } = this.#options
+    const isTooMuch = maxRetainedBytes !== null && (report.retainedWalBytes ?? 0) > maxRetainedBytes
+    if (isTooMuch) await this.#drop(report, stop)
   }
 
-  #isTooMuch({ retainedWalBytes, database, plugin }: SlotReport): boolean {
-    const { maxRetainedBytes, owns } = this.#options
-    const isOurs = plugin === 'pgoutput' && database !== null && owns()
-    return isOurs && maxRetainedBytes !== null && (retainedWalBytes ?? 0) > maxRetainedBytes
+  /** Why the slot is not ours to drop; null: it is. */
+  async #whyNot(report: SlotReport): Promise<string | null> {
+    const { source, capturing, known } = this.#options
+    if (capturing() === 'streaming') return null
+    const knowledge = await known().catch((error: unknown) => errorMessage(error))
+    if (typeof knowledge === 'string') return `the state cannot be asked whether it is ours: ${knowledge}`
+    const [row] = await queryRows<{ database: string }>(source, 'select current_database() as database', [])
+    return whyNotOurs(report, row?.database ?? '', knowledge)
   }
 
-  async #drop({ retainedWalBytes }: SlotReport, stop: AbortSignal): Promise<void> {
+  async #drop(report: SlotReport, stop: AbortSignal): Promise<void> {
     const { source, slot, maxRetainedBytes, log } = this.#options
+    const { retainedWalBytes, activePid } = report
+    if (this.#options.capturing() === 'neither') return
+    const why = await this.#whyNot(report)
+    if (why !== null) {
+      if (why === this.#leftBecause) return
+      this.#leftBecause = why
+      log.warn(
+        { code: 'max_retained_wal', slot, retained_bytes: retainedWalBytes, max_bytes: maxRetainedBytes },
+        `the server keeps too much WAL for a slot of our name, which is left alone: ${why}`,
+      )
+      return
+    }
     log.error(
       { code: 'max_retained_wal', slot, retained_bytes: retainedWalBytes, max_bytes: maxRetainedBytes },
       'the server keeps more WAL for the slot than safety.max_retained_wal allows: the slot is dropped, and what follows is a gap',
@@ -92,7 +115,7 @@ export class WalGuard {
     try {
       await dropSlot(source, {
         name: slot,
-        terminate: true,
+        ...(activePid !== null && { endPid: activePid }),
         signal: AbortSignal.any([stop, AbortSignal.timeout(10_000)]),
       })
     } catch (error) {

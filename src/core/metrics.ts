@@ -1,7 +1,9 @@
 // The port through which the rooms count and measure. What is behind it (ops/metrics.ts) is Prometheus; callers give
 // milliseconds and plain counts, and never a value of a profile as a label.
+
 import type { RequestKind } from './api.ts'
 import type { HostState } from './host-state.ts'
+import type { Lsn } from './lsn.ts'
 import type { DriftKind } from './reconcile.ts'
 
 export type ChangeKind = 'insert' | 'update' | 'delete' | 'truncate'
@@ -30,7 +32,7 @@ export interface Metrics {
   reconciled(result: 'same' | DriftKind | 'failed'): void
   hostState(state: HostState['kind']): void
   captureActive(active: boolean): void
-  lastCommitLsn(lsn: bigint): void
+  lastCommitLsn(lsn: Lsn): void
 }
 
 export const NO_METRICS: Metrics = {

@@ -1,11 +1,14 @@
 // What `teardown` takes away, in which order, and what it leaves because it is not ours alone. Pure.
+import { type SlotKnowledge, type SlotOfName, whyNotOurs } from './slot-ownership.ts'
 
 export interface TeardownFacts {
   readonly slotName: string
   readonly publicationName: string
   readonly schemaName: string
   readonly database: string
-  readonly slot: { readonly plugin: string | null; readonly database: string | null } | null
+  readonly slot: SlotOfName | null
+  /** What the state knows of it; null: there is no state. */
+  readonly known: SlotKnowledge | null
   /** Null: there is no such publication; `all`: it is for all tables or whole schemas. */
   readonly published: readonly string[] | 'all' | null
   /** As `published` names them: `schema.table`. */
@@ -29,10 +32,10 @@ export function decideTeardown(facts: TeardownFacts): TeardownPlan {
   const steps: TeardownStep[] = []
   const left: { name: string; why: string }[] = []
   const { slot, slotName, published, publicationName, schema, schemaName } = facts
+  const foreign = slot && whyNotOurs(slot, facts.database, facts.known ?? { intended: false, lsn: null })
   if (slot === null) left.push({ name: `slot ${slotName}`, why: 'it does not exist' })
-  else if (slot.database !== facts.database || slot.plugin !== 'pgoutput') {
-    left.push({ name: `slot ${slotName}`, why: 'it belongs to another database or plugin' })
-  } else
+  else if (foreign !== null) left.push({ name: `slot ${slotName}`, why: foreign })
+  else
     steps.push({ kind: 'drop_slot', name: slotName, what: `drop the replication slot ${slotName}: its WAL is freed` })
 
   const others =

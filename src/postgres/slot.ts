@@ -162,8 +162,8 @@ async function blockedBy(
 
 export interface DropSlotOptions {
   readonly name: string
-  /** End the walsender that uses it (needs its role or pg_signal_backend). Else an active slot is an error, 55006. */
-  readonly terminate?: boolean
+  /** The walsender that may be ended for it (needs its role or pg_signal_backend). A slot that another one uses is an error, 55006. */
+  readonly endPid?: number
   readonly signal: AbortSignal
 }
 
@@ -175,11 +175,18 @@ export async function dropSlot(client: Queryable, options: DropSlotOptions): Pro
       return true
     } catch (error) {
       if (errorCode(error) === '42704') return false
-      if (errorCode(error) !== '55006' || !options.terminate || options.signal.aborted) throw error
+      const active = errorCode(error) === '55006'
+      if (!active || options.endPid === undefined || options.signal.aborted) throw error
+      const { rows } = await client.query<{ active_pid: number | null }>(
+        'SELECT active_pid FROM pg_catalog.pg_replication_slots WHERE slot_name = $1',
+        [options.name],
+      )
+      const pid = rows[0]?.active_pid ?? null
+      if (pid !== null && pid !== options.endPid) throw error
     }
     await client.query(
-      'SELECT pg_catalog.pg_terminate_backend(active_pid) FROM pg_catalog.pg_replication_slots WHERE slot_name = $1 AND active',
-      [options.name],
+      'SELECT pg_catalog.pg_terminate_backend(active_pid) FROM pg_catalog.pg_replication_slots WHERE slot_name = $1 AND active_pid = $2',
+      [options.name, options.endPid],
     )
     await sleep(50, options.signal)
   }

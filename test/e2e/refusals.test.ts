@@ -4,6 +4,7 @@
 import { expect, test } from 'vitest'
 import { startEmulator } from '../../src/emulator/emulator.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { runCommand } from '../support/installation.ts'
 import { expectConverged } from '../support/oracle.ts'
 import { type LogLine, type Service, startService } from '../support/service.ts'
 import { createUsersTable, insertUsers } from '../support/workload.ts'
@@ -23,6 +24,23 @@ test('a slot of that name which this state has not made is left alone', async ()
   // Once it is gone the service goes on by itself.
   await database.query('SELECT pg_drop_replication_slot($1)', [database.slot])
   await expectConvergedSoon(world, service)
+})
+
+test('nor is it dropped when it keeps too much WAL, or by teardown', async () => {
+  await using world = await createWorld()
+  const { database } = world
+  await database.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [database.slot])
+  await using service = await world.start({ safety: { breaker: 'off', max_retained_wal: '1MB' } })
+  await brokenBy(service, 'slot_foreign')
+  await database.query("SELECT pg_logical_emit_message(true, 'fill', repeat('x', 2000000))")
+  await service.waitFor('the warning', ({ code, msg }) => code === 'max_retained_wal' && msg.includes('not made it'))
+  await service.stop()
+  const { stdout } = await runCommand(['teardown', '--config', service.config.file, '--yes', '--json'])
+  expect(JSON.parse(stdout).left).toContainEqual({
+    name: `slot ${database.slot}`,
+    why: 'this state has not made it',
+  })
+  expect(await slotPosition(database)).not.toBe('')
 })
 
 test.each([

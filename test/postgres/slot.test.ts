@@ -114,7 +114,10 @@ test('a slot in use is dropped only when asked to end its walsender', async () =
   await until(async () => (await describeSlot(database.pool, database.slot))?.active, { what: 'the slot to be active' })
   const { signal } = new AbortController()
   await expect(dropSlot(database.pool, { name: database.slot, signal })).rejects.toMatchObject({ code: '55006' })
-  expect(await dropSlot(database.pool, { name: database.slot, terminate: true, signal })).toBe(true)
+  const pid = (await describeSlot(database.pool, database.slot))?.activePid ?? 0
+  const another = dropSlot(database.pool, { name: database.slot, endPid: pid + 1, signal })
+  await expect(another).rejects.toMatchObject({ code: '55006' })
+  expect(await dropSlot(database.pool, { name: database.slot, endPid: pid, signal })).toBe(true)
   expect(await streaming).toBeInstanceOf(Error)
   expect(await describeSlot(database.pool, database.slot)).toBeNull()
 })

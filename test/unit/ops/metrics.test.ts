@@ -1,6 +1,7 @@
 // What Prometheus reads.
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import type { Lsn } from '../../../src/core/lsn.ts'
 import { createMetrics } from '../../../src/ops/metrics.ts'
 
 const full = {
@@ -32,7 +33,7 @@ function exercised() {
   metrics.hostState('unauthorized')
   metrics.hostState('open')
   metrics.captureActive(true)
-  metrics.lastCommitLsn(22_000_000n)
+  metrics.lastCommitLsn(22_000_000n as Lsn)
   metrics.onCollect(async () => full)
   return metrics
 }
