@@ -56,11 +56,28 @@ export interface StateCommit {
   readonly pagesLsn: Lsn | null
 }
 
-/** From where a sweep takes rows: the first page of its run, and the last key that was looked at. */
-export interface SweepCursor {
-  readonly first: Snapshot
+/** Over the rows of a table in key order. */
+export interface Walk {
   readonly afterKey: string | null
+  /** Rows that are looked at. */
   readonly limit: number
+}
+
+export interface SweepWalk extends Walk {
+  /** Of the first page of the run. */
+  readonly first: Snapshot
+}
+
+export interface TruncateWalk extends Walk {
+  readonly xid: bigint
+  readonly lsn: Lsn
+}
+
+export interface WalkedRows {
+  /** Those that fit. */
+  readonly rows: readonly StoredRow[]
+  /** Key of the last one that was looked at; null: there are no more. */
+  readonly last: string | null
 }
 
 export interface CaptureState {
@@ -93,13 +110,10 @@ export interface CaptureState {
     source: string,
     from: { readonly afterKey: string | null; readonly limit: number },
   ): Promise<readonly StoredRow[]>
-  /** Rows that a TRUNCATE with this version removes (live, or kept with a reason), after `afterKey`, in key order. */
-  readTruncated(
-    source: string,
-    from: { readonly xid: bigint; readonly lsn: Lsn; readonly afterKey: string | null; readonly limit: number },
-  ): Promise<readonly StoredRow[]>
-  /** Rows of which a run with this first snapshot has seen nothing, and the stream nothing newer, in key order (DESIGN §8). */
-  readUnseen(source: string, from: SweepCursor): Promise<readonly StoredRow[]>
+  /** Rows that a TRUNCATE with this version removes: live, or kept with a reason. */
+  readTruncated(source: string, walk: TruncateWalk): Promise<WalkedRows>
+  /** Rows of which a run with this first snapshot has seen nothing, and the stream nothing newer (DESIGN §8). */
+  readUnseen(source: string, walk: SweepWalk): Promise<WalkedRows>
   /** The table's last TRUNCATE in this era. */
   readTruncateXid(source: string): Promise<bigint | null>
   /**

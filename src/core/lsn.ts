@@ -25,3 +25,16 @@ export const NO_LSN = 0n as Lsn
 export function later(a: Lsn, b: Lsn): Lsn {
   return a > b ? a : b
 }
+
+const WAL_PAGE_BYTES = 8192n
+const LONG_HEADER_BYTES = 40n
+
+/**
+ * Whether who stands at `position` has passed everything that was written when the server's insert position was `insertLsn`:
+ * at the end of a page of WAL that position is behind the next page's header already, and nothing that is streamed ends there.
+ * https://github.com/postgres/postgres/blob/master/src/include/access/xlog_internal.h
+ */
+export function hasReached(position: Lsn, insertLsn: Lsn): boolean {
+  const within = insertLsn % WAL_PAGE_BYTES
+  return position >= (within <= LONG_HEADER_BYTES ? insertLsn - within : insertLsn)
+}

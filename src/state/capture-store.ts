@@ -3,7 +3,7 @@
 // process nothing of ours is committed (DESIGN §5.5). Batched: one statement for any number of
 // rows; those that write are in capture-writes.ts.
 import { type Kysely, type RawBuilder, sql } from 'kysely'
-import type { CaptureState, StateCommit, SweepCursor } from '../core/capture-port.ts'
+import type { CaptureState, StateCommit, SweepWalk, TruncateWalk, Walk, WalkedRows } from '../core/capture-port.ts'
 import { SuprsyncError } from '../core/error.ts'
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts'
 import { documentOf, type Profile, type Reason } from '../core/profile.ts'
@@ -133,7 +133,8 @@ export class CaptureStore implements CaptureState {
       select c.* from unnest(${textArray(userKeys)}::text[]) as u (key)
       cross join unnest(${textArray(sources)}::text[]) as s (source)
       cross join lateral (
-        select r.source, r.key, r.user_key, r.part, r.reasons, r.change_lsn::text from source_row r
+        select r.source, r.key, r.user_key, r.part, r.reasons, case when r.era = ${this.era} then r.change_lsn::text end as change_lsn
+        from source_row r
         where r.user_key = u.key and r.source = s.source and r.part is not null
         order by r.key limit ${limit}) as c`.execute(this.#db)
     return rows.map((row) => ({
@@ -146,10 +147,7 @@ export class CaptureStore implements CaptureState {
     }))
   }
 
-  async readAny(
-    source: string,
-    { afterKey, limit }: { readonly afterKey: string | null; readonly limit: number },
-  ): Promise<readonly StoredRow[]> {
+  async readAny(source: string, { afterKey, limit }: Walk): Promise<readonly StoredRow[]> {
     const { rows } = await sql<StoredRecord>`
       select ${STORED_COLUMNS} from source_row
       where source = ${source} and (${afterKey}::text is null or key > ${afterKey}::text) order by key limit ${limit}`.execute(
@@ -158,36 +156,35 @@ export class CaptureStore implements CaptureState {
     return storedRows(rows)
   }
 
-  async readTruncated(
-    source: string,
-    {
-      xid,
-      lsn,
-      afterKey,
-      limit,
-    }: { readonly xid: bigint; readonly lsn: Lsn; readonly afterKey: string | null; readonly limit: number },
-  ): Promise<readonly StoredRow[]> {
-    const { rows } = await sql<StoredRecord>`
-      select ${STORED_COLUMNS}
-      from source_row
-      where source = ${source} and (${afterKey}::text is null or key > ${afterKey}::text)
-        and (part is not null or reasons is not null)
-        and (era <> ${this.era} or ((change_lsn is null or change_lsn <= ${formatLsn(lsn)}::pg_lsn)
-          and (read_snapshot is null or not pg_visible_in_snapshot(${xid.toString()}::xid8, read_snapshot))))
-      order by key limit ${limit}`.execute(this.#db)
-    return storedRows(rows)
+  async readTruncated(source: string, { xid, lsn, ...walk }: TruncateWalk): Promise<WalkedRows> {
+    return await this.#walk(
+      source,
+      walk,
+      sql`era <> ${this.era} or ((change_lsn is null or change_lsn <= ${formatLsn(lsn)}::pg_lsn)
+        and (read_snapshot is null or not pg_visible_in_snapshot(${xid.toString()}::xid8, read_snapshot)))`,
+    )
   }
 
-  async readUnseen(source: string, { first, afterKey, limit }: SweepCursor): Promise<readonly StoredRow[]> {
-    const { rows } = await sql<StoredRecord>`
-      select ${STORED_COLUMNS}
+  async readUnseen(source: string, { first, ...walk }: SweepWalk): Promise<WalkedRows> {
+    return await this.#walk(
+      source,
+      walk,
+      sql`era <> ${this.era} or ((change_xid is null or pg_visible_in_snapshot(change_xid, ${first.text}::pg_snapshot))
+        and (read_snapshot is null or pg_snapshot_xmax(read_snapshot) < ${first.xmax.toString()}::xid8))`,
+    )
+  }
+
+  /** Rows that are live, or kept with a reason, and fit. Looks at `limit` rows, so that it is short however few of millions do. */
+  async #walk(source: string, { afterKey, limit }: Walk, fits: RawBuilder<unknown>): Promise<WalkedRows> {
+    const { rows } = await sql<StoredRecord & { fits: boolean }>`
+      select ${STORED_COLUMNS}, (part is not null or reasons is not null) and (${fits}) as fits
       from source_row
       where source = ${source} and (${afterKey}::text is null or key > ${afterKey}::text)
-        and (part is not null or reasons is not null)
-        and (era <> ${this.era} or ((change_xid is null or pg_visible_in_snapshot(change_xid, ${first.text}::pg_snapshot))
-          and (read_snapshot is null or pg_snapshot_xmax(read_snapshot) < ${first.xmax.toString()}::xid8)))
       order by key limit ${limit}`.execute(this.#db)
-    return storedRows(rows)
+    return {
+      rows: storedRows(rows.filter((row) => row.fits)),
+      last: rows.length < limit ? null : (rows.at(-1)?.key ?? null),
+    }
   }
 
   async readTruncateXid(source: string): Promise<bigint | null> {

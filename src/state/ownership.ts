@@ -72,14 +72,15 @@ export async function beginEra(db: StateDatabase, next: NewCheckpoint, gap: stri
 
 const SLICE = 20_000
 
-/** Where the new history begins before the old one's end its positions say nothing. In slices, for that may be everybody. */
+/** Where the new history begins before the old one's end its positions say nothing. In slices of so many that are looked at. */
 async function forgetPositions(db: StateDatabase, from: Lsn): Promise<void> {
   for (let after = ''; ; ) {
     const { rows } = await sql<{ last: string | null }>`
       with slice as materialized (
-        select distinct_id from profile where distinct_id > ${after} and change_lsn >= ${formatLsn(from)}::pg_lsn
-        order by distinct_id limit ${SLICE}),
-      forgotten as (update profile p set change_lsn = '0/0' from slice where p.distinct_id = slice.distinct_id)
+        select distinct_id, change_lsn from profile where distinct_id > ${after} order by distinct_id limit ${SLICE}),
+      forgotten as (
+        update profile p set change_lsn = '0/0' from slice
+        where p.distinct_id = slice.distinct_id and slice.change_lsn >= ${formatLsn(from)}::pg_lsn)
       select max(distinct_id) as last from slice`.execute(db)
     const last = rows[0]?.last ?? null
     if (last === null) return

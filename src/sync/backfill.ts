@@ -6,6 +6,7 @@ import type { BackfillProgress } from '../core/capture-port.ts'
 import { errorCode } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
+import type { Lsn } from '../core/lsn.ts'
 import { rowKey, type TextRow } from '../core/row.ts'
 import { parseSnapshot, type Snapshot } from '../core/snapshot.ts'
 import type { SourceTable } from '../core/source-port.ts'
@@ -24,6 +25,8 @@ export interface BackfillOptions {
   /** null: as fast as it goes. */
   readonly mostRowsPerSecond: number | null
   readonly onProgress: (progress: BackfillReport) => void
+  /** Resolves when the stream has been stored up to there, or the signal aborts. */
+  readonly settled: (lsn: Lsn, signal: AbortSignal) => Promise<void>
 }
 
 export interface BackfillReport {
@@ -130,7 +133,7 @@ function pauseMs(rows: number, tookMs: number, mostRowsPerSecond: number | null)
 }
 
 async function sweep(
-  { source, writer, log, failPoints, onProgress }: BackfillOptions,
+  { source, writer, log, failPoints, onProgress, settled }: BackfillOptions,
   { id, cursor, rowsRead, rowsEstimated, firstSnapshot }: BackfillStart,
   signal: AbortSignal,
 ): Promise<void> {
@@ -143,6 +146,9 @@ async function sweep(
     paged: true,
     finished: false,
   }
+  // A row whose key changed while pages were read may stand in none of them: the stream tells, and has to be heard first, or its
+  // user would be deleted and made again.
+  await settled((await source.pages.page(null, 0)).lsn, signal)
   failPoints.hit('in_sweep')
   const rows = await writer.sweep(source.name, { ...progress, first }, signal)
   log.info({ table: source.name, rows }, 'took back what rows gave that are gone from the table')

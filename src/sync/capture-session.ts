@@ -4,6 +4,7 @@
 import type { CaptureState } from '../core/capture-port.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
+import type { Lsn } from '../core/lsn.ts'
 import type { Metrics } from '../core/metrics.ts'
 import type { Source } from '../core/source-port.ts'
 import { type BackfillOptions, type BackfillStart, backfillOnce } from './backfill.ts'
@@ -88,7 +89,17 @@ export async function runCaptureSession<State extends CaptureState>(
   }
   const backfill = async () => {
     if (stepsLeft === 0) await writer.unpark() // it was ended between the last step and this
-    const shared = { mapper, writer, startXid, log, failPoints, mostRowsPerSecond, onProgress: options.onBackfill }
+    const settled = (lsn: Lsn, ending: AbortSignal) => capture.settled(lsn, ending)
+    const shared = {
+      mapper,
+      writer,
+      startXid,
+      log,
+      failPoints,
+      mostRowsPerSecond,
+      settled,
+      onProgress: options.onBackfill,
+    }
     for (let runs = owed.backfills; !either.aborted; ) {
       for (const run of runs) {
         const table = compiled.tables.find(({ name }) => name === run.source)

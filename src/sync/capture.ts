@@ -3,11 +3,12 @@
 // last. One batch is committed while the next is read ahead and a third is gathered; all are bounded, and a full one makes
 // the stream wait (P7).
 // Any error ends the stream at once: nothing is confirmed that is not persisted, and a stopping server does not wait for us.
+import { sleep } from '../core/abort.ts'
 import { ChangeBatch, type ChangeVersion, fillUnchanged } from '../core/change-batch.ts'
 import { SuprsyncError } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
-import type { Lsn } from '../core/lsn.ts'
+import { hasReached, type Lsn, later } from '../core/lsn.ts'
 import type { Metrics } from '../core/metrics.ts'
 import { isComplete, type RawRow, rowKey, type Table, type TextRow } from '../core/row.ts'
 import { RowCache } from '../core/row-cache.ts'
@@ -49,6 +50,7 @@ const BREATHE_EVERY_EVENTS = 200
 const LEAST_COMMIT_INTERVAL_MS = 10
 const WHOLE_TRANSACTION_MS = 20
 const XID_REFRESH_MS = 60_000
+const SETTLED_POLL_MS = 50
 
 export class Capture {
   readonly #options: CaptureOptions
@@ -66,6 +68,8 @@ export class Capture {
   #transaction: ChangeVersion | null = null
   /** Everything before it was received whole. */
   #received: Lsn
+  /** Everything before it is stored, or needed not to be. */
+  #stored: Lsn
   #asked = false
   #nearXid = 0n
   #nearXidAt = Number.NEGATIVE_INFINITY
@@ -73,6 +77,7 @@ export class Capture {
   constructor(options: CaptureOptions, start: CaptureStart) {
     this.#options = options
     this.#received = start.lsn
+    this.#stored = start.lsn
     this.#tables = new Map(options.source.tables.map(({ table }) => [table.oid, table]))
     this.#checkpoint = new CheckpointProgress(start)
   }
@@ -110,6 +115,15 @@ export class Capture {
       this.#callOff()
       failed.abort()
       await this.#queue.settled() // their error is the one being thrown
+    }
+  }
+
+  /** Resolves when everything is stored that was committed before the server's insert position was `lsn`, or the signal aborts. */
+  async settled(lsn: Lsn, signal: AbortSignal): Promise<void> {
+    while (!hasReached(this.#stored, lsn) && !signal.aborted) {
+      const isIdle = this.#transaction === null && this.#batch.rowCount === 0 && this.#queue.isEmpty
+      if (isIdle && hasReached(this.#received, lsn)) return
+      await sleep(SETTLED_POLL_MS, signal)
     }
   }
 
@@ -267,9 +281,9 @@ export class Capture {
     const written = await writer.storeStreamed(ahead, lsn)
     if (written && within) this.#checkpoint.storedSlice(within.commitLsn)
     let persisted = written && lsn !== null
-    const later = [...this.#queue.after(batch), this.#batch]
+    const after = [...this.#queue.after(batch), this.#batch]
     for (const { table, key, row } of batch.rows()) {
-      const newer = later.some((other) => other.latest(table, key) !== undefined)
+      const newer = after.some((other) => other.latest(table, key) !== undefined)
       if (row && !newer && isComplete(row)) this.#cache.set(cacheKey(table, key), row)
     }
     if (!persisted && this.#checkpoint.isDue(received, asked)) {
@@ -281,6 +295,7 @@ export class Capture {
       this.#checkpoint.moved(received)
       metrics.lastCommitLsn(received)
     }
+    this.#stored = later(received, this.#stored)
     if (persisted || asked) this.#stream?.confirm(this.#checkpoint.persisted)
   }
 

@@ -2,7 +2,7 @@
 // users that are touched, and commits everything in one transaction. One write at a time, so that what was read is still
 // so when it is written: what was read ahead, while another batch was being committed, is read again where that batch wrote.
 // Another process is kept out by the fence in the commit.
-import type { BackfillProgress, CaptureState, RowWrite, StateCommit } from '../core/capture-port.ts'
+import type { BackfillProgress, CaptureState, RowWrite, StateCommit, WalkedRows } from '../core/capture-port.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import { type Lsn, later, NO_LSN } from '../core/lsn.ts'
 import type { Metrics } from '../core/metrics.ts'
@@ -256,27 +256,24 @@ export class StateWriter {
     let swept = 0
     for (let afterKey: string | null = null; ; ) {
       signal.throwIfAborted()
-      const last = await this.#inTurn(async () => {
+      const next: string | null = await this.#inTurn(async () => {
         const { state } = this.#options
-        const rows = await state.readUnseen(source, { first: run.first, afterKey, limit: SLICE })
-        const finished = rows.length < SLICE
+        const { rows, last } = await state.readUnseen(source, { first: run.first, afterKey, limit: SLICE })
+        const finished = last === null
+        if (rows.length === 0 && !finished) return last
         const touched = new TouchedUsers()
         const now = Date.now()
         for (const row of rows) touched.add(row, ABSENT, { changeLsn: NO_LSN, firstChangedAt: now, lastChangedAt: now })
         const writes = rows.map((row) => sweptWrite(row, { source, first: run.first, era: state.era }))
         const stored = byId(source, new Map(rows.map((row) => [row.key, row])))
-        await this.#commit(writes, stored, touched, {
-          ...NOTHING,
-          lane: 1,
-          parking: this.#parking('page'),
-          backfill: { ...run, finished },
-        })
+        const base = { ...NOTHING, lane: 1, parking: this.#parking('page'), backfill: { ...run, finished } } as const
+        await this.#commit(writes, stored, touched, base)
         if (finished) this.#owedBackfills -= 1
         swept += rows.length
-        return finished ? null : (rows.at(-1)?.key ?? null)
+        return last
       })
-      if (last === null) return swept
-      afterKey = last
+      if (next === null) return swept
+      afterKey = next
     }
   }
 
@@ -293,8 +290,8 @@ export class StateWriter {
       let afterKey: string | null = null
       for (;;) {
         stop?.throwIfAborted() // begun again from the checkpoint
-        const rows = await state.readTruncated(source, { ...version, afterKey, limit: SLICE })
-        if (rows.length === 0 && truncate === null) return
+        const { xid, lsn } = version
+        const { rows, last }: WalkedRows = await state.readTruncated(source, { xid, lsn, afterKey, limit: SLICE })
         const stored = new Map(rows.map((row) => [row.key, row]))
         const touched = new TouchedUsers()
         const writes = rows.map((row): RowWrite => {
@@ -307,15 +304,11 @@ export class StateWriter {
             version: { changeXid: version.xid, changeLsn: version.lsn, readSnapshot },
           }
         })
-        await this.#commit(writes, byId(source, stored), touched, {
-          ...NOTHING,
-          lane: 0,
-          parking: this.#parking('stream'),
-          truncate,
-        })
+        const base = { ...NOTHING, lane: 0, parking: this.#parking('stream'), truncate } as const
+        if (rows.length > 0 || truncate !== null) await this.#commit(writes, byId(source, stored), touched, base)
+        if (last === null) return
         truncate = null
-        afterKey = rows.at(-1)?.key ?? null
-        if (rows.length < SLICE) return
+        afterKey = last
       }
     })
   }

@@ -232,3 +232,32 @@ test('slices of a transaction are not claimable before its commit is stored, and
   await until(async () => [...(await harness.users()).values()].every((it) => it.claimable), { what: 'the commit' })
   expect(await claim()).toHaveLength(10)
 })
+
+test('a row whose key changes while pages are read is in none of them; its user is not taken for gone', async () => {
+  await using database = await createTestDatabase()
+  const create = `CREATE TABLE users (id int PRIMARY KEY, code text NOT NULL, name text);
+    INSERT INTO users SELECT n, 'u' || n, 'name' FROM generate_series(1, 60) n`
+  await using harness = await CaptureHarness.create(database, { create, profile: { name: 'name' }, distinctId: 'code' })
+  {
+    await using first = await harness.start({ paging: true })
+    await first.backfill()
+  }
+  await database.query(`
+    INSERT INTO suprsync.backfill (era, source, reason, sweep) VALUES (1, 'public.users', 'test', true);
+    INSERT INTO users VALUES (61, 'u61', 'late')`)
+  await using session = await harness.start({ paging: true, held: true })
+  const reading = Promise.withResolvers<void>()
+  harness.pages.beforePage = async (cursor, limit) => {
+    // The first page showed the lowest keys, the second will show the rest: it moves from one to the other.
+    if (cursor !== null && limit > 0) await database.query("UPDATE users SET id = 0 WHERE code = 'u55'")
+    if (limit === 0) reading.resolve()
+  }
+  const backfilled = session.backfill()
+  await reading.promise
+  expect(Object.keys(await harness.desired())).toHaveLength(61)
+  session.stream.release()
+  expect(await backfilled).toBe(true)
+  expect(Object.keys(await harness.desired())).toHaveLength(61)
+  expect((await harness.rows()).get('0')?.distinctId).toBe('u55')
+  expect((await harness.rows()).get('55')?.part).toBeNull()
+})

@@ -6,6 +6,7 @@ import { compileTables } from '../../src/commands/compiled-tables.ts'
 import { NO_FAIL_POINTS } from '../../src/core/fail-points.ts'
 import { canonical, type JsonObject } from '../../src/core/json.ts'
 import { type LogFields, type Logger, SILENT_LOGGER } from '../../src/core/logger.ts'
+import type { Lsn } from '../../src/core/lsn.ts'
 import { childColumns, mappedColumns } from '../../src/core/mapped-columns.ts'
 import type { MappingSpec } from '../../src/core/mapping-spec.ts'
 import { type Metrics, NO_METRICS } from '../../src/core/metrics.ts'
@@ -204,7 +205,17 @@ export class CaptureHarness implements AsyncDisposable {
     const backfill = async (signal: AbortSignal) => {
       const owed = await readOwedBackfills(this.state, 1)
       if (owed.length === 0) throw new Error('no backfill is owed')
-      const shared = { mapper, writer, startXid, log, failPoints, mostRowsPerSecond: null, onProgress: () => undefined }
+      const settled = (lsn: Lsn, ending: AbortSignal) => capture.settled(lsn, ending)
+      const shared = {
+        mapper,
+        writer,
+        startXid,
+        log,
+        failPoints,
+        mostRowsPerSecond: null,
+        settled,
+        onProgress: () => undefined,
+      }
       for (const run of owed) {
         const table = tables.find(({ name }) => name === run.source) ?? missing()
         if (!(await runBackfill({ source: table, ...shared }, run, signal))) return false

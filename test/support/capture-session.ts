@@ -13,13 +13,15 @@ export class CountedPages implements Pages {
   readonly #inner: PageReader
   rereads = 0
   beforeReread: () => Promise<void> = async () => undefined
+  beforePage: (cursor: TextRow | null, limit: number) => Promise<void> = async () => undefined
 
   constructor(inner: PageReader) {
     this.#inner = inner
   }
 
-  page(cursor: TextRow | null, limit: number): Promise<Page> {
-    return this.#inner.page(cursor, limit)
+  async page(cursor: TextRow | null, limit: number): Promise<Page> {
+    await this.beforePage(cursor, limit)
+    return await this.#inner.page(cursor, limit)
   }
 
   filtered(cursor: TextRow | null, limit: number, filter: string): Promise<Page> {

@@ -1,7 +1,7 @@
 // LSNs: one value inside, two spellings outside.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { formatLsn, type Lsn, lsnFromParts, NO_LSN, parseLsn } from '../../../src/core/lsn.ts'
+import { formatLsn, hasReached, type Lsn, lsnFromParts, NO_LSN, parseLsn } from '../../../src/core/lsn.ts'
 
 const word = fc.integer({ min: 0, max: 0xffff_ffff })
 
@@ -37,4 +37,16 @@ test('values order as positions do, which their texts do not', () => {
   const positions = ['0/FFFFFFFF', '1/0', '9/0', 'A/0', '10/0'].map(parseLsn)
   expect(positions.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(positions)
   expect(NO_LSN < (1n as Lsn)).toBe(true)
+})
+
+test.for([
+  ['0/2000', '0/2000', true],
+  ['0/1FF8', '0/2000', false],
+  ['0/2000', '0/2018', true],
+  ['0/2000', '0/2028', true],
+  ['0/2000', '0/2030', false],
+  ['0/2030', '0/2030', true],
+  ['0/3000000', '0/3000028', true],
+] as const)('who stands at %s has heard all up to the insert position %s: %s', ([position, insert, expected]) => {
+  expect(hasReached(parseLsn(position), parseLsn(insert))).toBe(expected)
 })
