@@ -3,16 +3,22 @@ import { PROVIDERS } from './channel-shape.ts'
 import { entryOf } from './channel-value.ts'
 import { type ChannelKey, type ChannelValue, MAX_VALUES } from './profile.ts'
 
+/** Repeated and unfit ones too. */
+const MAX_LOOKED = 10 * MAX_VALUES
+
 export class ChannelValues {
   readonly #key: ChannelKey
   readonly #values = new Map<string, ChannelValue>()
+  #looked = 0
 
   constructor(key: ChannelKey) {
     this.#key = key
   }
 
-  get isFull(): boolean {
-    return this.#values.size >= MAX_VALUES
+  /** Asked before each further value is looked at, which may take microseconds whether it is fit or not. */
+  isFull(): boolean {
+    this.#looked += 1
+    return this.#values.size >= MAX_VALUES || this.#looked > MAX_LOOKED
   }
 
   add(value: ChannelValue): void {

@@ -1,21 +1,18 @@
 // What has to happen to a CEL text before the library may evaluate it over a row. Owns two things: which columns the text
 // reads, and the rewritten text in which (1) a missing JSON key yields null (`a.b.c` becomes `a.?b.?c.orValue(dyn(null))`),
 // (2) columns that CEL cannot name (`type`, `package`, `row["First Name"]`) stand under a name that it can. Works by text
-// insertions at the parser's offsets, so that everything else stays as written. Pure; knows the AST only by its shape.
-
-/** The part of the library's AST node that is read here. https://github.com/marcbachmann/cel-js */
-export interface ExpressionNode {
-  readonly op: string
-  readonly args: unknown
-  readonly pos: number
-  readonly start: number
-  readonly end: number
-}
+// insertions at the parser's offsets, so that everything else stays as written; (3) what could take longer than a hostile row may
+// hold up the process is charged for (expression-meter.ts). Pure; knows the AST only by its shape.
+import { turnCost } from './expression-cost.ts'
+import { PREFIX, RENAMED } from './expression-functions.ts'
+import { callName, type ExpressionNode, isMacro, nodesIn } from './expression-node.ts'
 
 export interface Rewritten {
   readonly text: string
   /** Column name to its name in `text`, in the order of first use. */
   readonly columns: ReadonlyMap<string, string>
+  /** Of each `matches`; null: it is no constant. */
+  readonly patterns: readonly { readonly source: string | null; readonly position: number }[]
   /** An offset in `text` as the offset in what the user wrote. */
   readonly originalOffset: (offset: number) => number
 }
@@ -26,8 +23,8 @@ interface Edit {
   readonly insert: string
 }
 
-/** Macros that bind their first argument as a variable within the others. */
-const BINDING_MACROS: ReadonlySet<string> = new Set(['all', 'exists', 'exists_one', 'map', 'filter'])
+/** Blanks and comments, with closing brackets before the point. */
+const BEFORE_METHOD = /(?:[\s)]|\/\/[^\n]*(?:\n|$))*\.(?:\s|\/\/[^\n]*(?:\n|$))*/y
 const ACCESS: ReadonlySet<string> = new Set(['.', '[]'])
 const PLAIN_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
 
@@ -43,6 +40,7 @@ class Rewriter {
   readonly #isBuiltIn: (name: string) => boolean
   readonly #edits: Edit[] = []
   readonly #columns = new Map<string, string>()
+  readonly #patterns: { readonly source: string | null; readonly position: number }[] = []
 
   constructor(text: string, isBuiltIn: (name: string) => boolean) {
     this.#text = text
@@ -65,7 +63,7 @@ class Rewriter {
       }
       return Math.max(0, Math.min(offset - shift, this.#text.length))
     }
-    return { text: text + this.#text.slice(from), columns: this.#columns, originalOffset }
+    return { text: text + this.#text.slice(from), columns: this.#columns, patterns: this.#patterns, originalOffset }
   }
 
   visit(node: ExpressionNode, bound: ReadonlySet<string>): void {
@@ -73,7 +71,9 @@ class Rewriter {
     else if (node.op === 'value' && node.args === null) this.#insertNull(node)
     else if (ACCESS.has(node.op)) this.#visitAccess(node, bound, { endsInValue: true })
     else if (node.op === 'call' && callName(node) === 'has') this.#visitHas(node, bound)
+    else if (node.op === 'call' && callName(node) === 'duration') this.#visitDuration(node, bound)
     else if (node.op === 'rcall') this.#visitMethod(node, bound)
+    else if (node.op === 'in' && bound.size > 0) this.#visitMembership(node, bound)
     else for (const child of nodesIn(node.args)) this.visit(child, bound)
   }
 
@@ -130,17 +130,58 @@ class Rewriter {
     const [method, receiver, args] = node.args as readonly [string, ExpressionNode, readonly ExpressionNode[]]
     const variable = args[0]?.op === 'id' ? String(args[0].args) : null
     const isBind = method === 'bind' && receiver.op === 'id' && receiver.args === 'cel'
-    if (variable === null || !(isBind || (BINDING_MACROS.has(method) && args.length > 1))) {
+    if (variable === null || !(isBind || isMacro(method, args))) {
+      if (RENAMED.has(method)) this.#rename(node, { method, receiver, args })
       this.visit(receiver, bound)
       for (const argument of args) this.visit(argument, bound)
       return
     }
     const inner = new Set([...bound, variable])
-    this.visit(receiver, bound)
+    if (isBind) this.visit(receiver, bound)
+    else {
+      const { each, wholeRow } = turnCost(node)
+      this.#insert(receiver.start, `${PREFIX}turns(`)
+      this.visit(receiver, bound)
+      this.#insert(receiver.end, `, ${each}, ${wholeRow})`)
+    }
     // cel.bind(name, value, expression): the value does not see the name.
     args.slice(1).forEach((argument, index) => {
       this.visit(argument, isBind && index === 0 ? bound : inner)
     })
+  }
+
+  /** Behind the receiver come blanks, closing brackets and comments, the point, and the name. */
+  #rename(
+    node: ExpressionNode,
+    call: { readonly method: string; readonly receiver: ExpressionNode; readonly args: readonly ExpressionNode[] },
+  ): void {
+    BEFORE_METHOD.lastIndex = call.receiver.end
+    const at = BEFORE_METHOD.test(this.#text) ? BEFORE_METHOD.lastIndex : -1
+    // Never left as it was: the name of the library's own would be the way round all bounds.
+    if (!this.#text.startsWith(call.method, at)) throw new SyntaxError('the expression cannot be read')
+    this.#insert(at, PREFIX)
+    if (call.method !== 'matches') return
+    const [pattern] = call.args
+    const isText = pattern?.op === 'value' && typeof pattern.args === 'string'
+    this.#patterns.push({ source: isText ? String(pattern.args) : null, position: pattern?.start ?? node.start })
+  }
+
+  /** Within a macro; elsewhere it is looked through but once. */
+  #visitMembership(node: ExpressionNode, bound: ReadonlySet<string>): void {
+    const [item, list] = nodesIn(node.args)
+    if (item !== undefined) this.visit(item, bound)
+    if (list === undefined) return
+    this.#insert(list.start, `${PREFIX}members(`)
+    this.visit(list, bound)
+    this.#insert(list.end, ')')
+  }
+
+  #visitDuration(node: ExpressionNode, bound: ReadonlySet<string>): void {
+    for (const argument of nodesIn(node.args)) {
+      this.#insert(argument.start, `${PREFIX}duration_text(`)
+      this.visit(argument, bound)
+      this.#insert(argument.end, ')')
+    }
   }
 
   #insert(at: number, text: string): void {
@@ -154,18 +195,4 @@ function rowColumn(node: ExpressionNode, bound: ReadonlySet<string>): string | n
   const [left, right] = nodesIn(node.args)
   const isRow = left?.op === 'id' && left.args === 'row'
   return isRow && right?.op === 'value' && typeof right.args === 'string' ? right.args : null
-}
-
-function callName(node: ExpressionNode): unknown {
-  return Array.isArray(node.args) ? node.args[0] : null
-}
-
-/** The nodes directly below, wherever they stand in the operator's own arrangement of arguments. */
-function nodesIn(args: unknown): readonly ExpressionNode[] {
-  if (Array.isArray(args)) return args.flatMap(nodesIn)
-  return isNode(args) ? [args] : []
-}
-
-function isNode(value: unknown): value is ExpressionNode {
-  return typeof value === 'object' && value !== null && 'op' in value && 'args' in value && 'start' in value
 }

@@ -2,7 +2,9 @@
 // file that imports the CEL library. A missing JSON key or a NULL operand yields null, as in SQL; any other trouble is
 // `failed`, which the caller must not take for "false" (a failing `when` deletes nobody).
 import { Environment } from '@marcbachmann/cel-js'
-import { withFunctions } from './expression-functions.ts'
+import { PREFIX, RENAMED, withFunctions } from './expression-functions.ts'
+import { Meter } from './expression-meter.ts'
+import { compilePattern } from './expression-pattern.ts'
 import { type Rewritten, rewriteExpression } from './expression-rewrite.ts'
 import { celType, celValue, jsonFromCel } from './expression-values.ts'
 import type { Json } from './json.ts'
@@ -49,7 +51,6 @@ export function compileExpression(text: string, table: Table): Expression | Expr
   const parsed = rewrite(text)
   if (parsed.kind === 'invalid') return parsed
   const { rewritten } = parsed
-  const environment = known.clone()
   const inputs: Input[] = []
   for (const [column, name] of rewritten.columns) {
     const index = table.wanted.findIndex((wanted) => wanted.name === column)
@@ -58,17 +59,20 @@ export function compileExpression(text: string, table: Table): Expression | Expr
       const message = `no column "${column}" in the table${suggestion(column, names(table))}`
       return { kind: 'invalid', message, position: Math.max(0, text.indexOf(column)) }
     }
-    inputs.push({ name, index, type: found.type })
     // With strict types the library refuses `string == null`, so only NOT NULL columns are typed.
-    environment.registerVariable(name, found.notNull ? celType(found.type) : 'dyn')
+    const celName = found.notNull ? celType(found.type) : 'dyn'
+    inputs.push({ name, index, type: found.type, celType: celName })
   }
+  const meter = new Meter()
+  const environment = withFunctions(new Environment(OPTIONS), meter)
+  for (const input of inputs) environment.registerVariable(input.name, input.celType)
   try {
     const program = environment.parse(rewritten.text)
     const check = program.check()
-    if (!check.valid) return invalidFrom(check.error, rewritten)
-    return { kind: 'ok', type: check.type ?? 'dyn', evaluate: evaluator(program, inputs) }
+    if (!check.valid) return invalidFrom(check.error, rewritten.originalOffset)
+    return { kind: 'ok', type: check.type ?? 'dyn', evaluate: evaluator(program, inputs, meter) }
   } catch (error) {
-    return invalidFrom(error, rewritten)
+    return invalidFrom(error, rewritten.originalOffset)
   }
 }
 
@@ -76,37 +80,56 @@ interface Input {
   readonly name: string
   readonly index: number
   readonly type: ColumnType
+  readonly celType: string
 }
 
 const OPTIONS = { homogeneousAggregateLiterals: false, enableOptionalTypes: true } as const
-const known = withFunctions(new Environment(OPTIONS))
 /** Never given a variable: parses, and knows the names CEL keeps for itself. */
 const bare = new Environment(OPTIONS)
 
 function rewrite(text: string): { readonly kind: 'ok'; readonly rewritten: Rewritten } | ExpressionError {
   try {
     const { ast } = bare.parse(text)
-    return { kind: 'ok', rewritten: rewriteExpression(text, ast, (name) => bare.hasVariable(name)) }
+    const rewritten = rewriteExpression(text, ast, (name) => bare.hasVariable(name))
+    const unfit = unfitPattern(rewritten)
+    return unfit ?? { kind: 'ok', rewritten }
   } catch (error) {
-    return invalidFrom(error, null)
+    return invalidFrom(error, (offset) => offset)
   }
+}
+
+/** CEL's patterns are RE2's. One of the row's own would be compiled for each row, and can be as costly as it likes. */
+function unfitPattern({ patterns }: Rewritten): ExpressionError | null {
+  for (const { source, position } of patterns) {
+    if (source === null) {
+      return { kind: 'invalid', message: 'the pattern of matches must be a text in quotes', position }
+    }
+    const compiled = compilePattern(source)
+    if ('why' in compiled) {
+      return { kind: 'invalid', message: `the pattern of matches is no RE2 expression: ${compiled.why}`, position }
+    }
+  }
+  return null
 }
 
 function names(table: Table): readonly string[] {
   return table.columns.map((column) => column.name)
 }
 
-function invalidFrom(error: unknown, rewritten: Rewritten | null): ExpressionError {
+function invalidFrom(error: unknown, originalOffset: Rewritten['originalOffset']): ExpressionError {
   const { summary, offset } = describe(error)
-  return { kind: 'invalid', message: summary, position: rewritten === null ? offset : rewritten.originalOffset(offset) }
+  return { kind: 'invalid', message: summary, position: originalOffset(offset) }
 }
+
+/** Functions that stand in the place of CEL's own. */
+const OUR_NAMES = new RegExp(`\\b${PREFIX}(${[...RENAMED].join('|')})\\b`, 'g')
 
 function describe(error: unknown): { readonly code: string; readonly summary: string; readonly offset: number } {
   // The library's error classes are not exported as one; all have `code`, `summary` and `range`.
   const { code, summary, range } = (error ?? {}) as { code?: unknown; summary?: unknown; range?: { start?: unknown } }
   return {
     code: typeof code === 'string' ? code : 'evaluation_error',
-    summary: typeof summary === 'string' ? summary : 'the expression cannot be read',
+    summary: typeof summary === 'string' ? summary.replaceAll(OUR_NAMES, '$1') : 'the expression cannot be read',
     offset: typeof range?.start === 'number' ? range.start : 0,
   }
 }
@@ -118,16 +141,20 @@ const FALSE: Evaluated = { kind: 'value', value: false }
 function evaluator(
   program: (context: Map<string, unknown>) => unknown,
   inputs: readonly Input[],
+  meter: Meter,
 ): (row: TextRow) => Evaluated {
   // One context for all rows: evaluation is synchronous and each call sets every name anew.
   const context = new Map<string, unknown>()
   return (row) => {
     try {
-      for (const { name, index, type } of inputs) context.set(name, celValue(type, row[index] ?? null))
+      let chars = 0
+      for (const { index } of inputs) chars += row[index]?.length ?? 0
+      meter.start(chars)
+      for (const { name, index, type } of inputs) context.set(name, celValue(type, row[index] ?? null, meter))
       const value = program(context)
       if (value === true) return TRUE
       if (value === false) return FALSE
-      const json = jsonFromCel(value)
+      const json = jsonFromCel(value, meter)
       return json === undefined ? { kind: 'failed', code: 'unsupported_result' } : { kind: 'value', value: json }
     } catch (error) {
       const { code, summary } = describe(error)

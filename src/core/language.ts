@@ -28,8 +28,12 @@ export function languageCode(text: string): string | null {
 const languageNames = new Intl.DisplayNames('en', { type: 'language', fallback: 'none' })
 const regionNames = new Intl.DisplayNames('en', { type: 'region', fallback: 'none' })
 
+/** Intl takes seconds to read a long one, and no locale has that many extensions. */
+const MAX_LOCALE = 128
+
 /** `EN_us` → `en-US`, `zh-hant-tw` → `zh-Hant-TW`; extensions are dropped. Null when language or region do not exist. */
 export function canonicalLocale(text: string): string | null {
+  if (text.length > MAX_LOCALE) return null
   let locale: Intl.Locale
   try {
     locale = new Intl.Locale(text.replaceAll('_', '-'))

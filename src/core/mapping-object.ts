@@ -28,7 +28,9 @@ export function membersOf(
   const { value } = parsed
   if (value === null) return
   if (!isJsonObject(value)) return leaveOut(reasons, 'properties', NO_OBJECT)
-  for (const key of pick ?? Object.keys(value)) {
+  const keys = pick ?? Object.keys(value)
+  if (keys.length > MAX_MEMBERS && pick === null) leaveOut(reasons, 'properties', TOO_MANY)
+  for (const key of pick ?? keys.slice(0, MAX_MEMBERS)) {
     const member = Object.hasOwn(value, key) ? (value[key] ?? null) : null
     if (member === null) continue
     // A name that only the row knows is data: no reason, and so no metric and no listing, may hold it (P8).
@@ -52,6 +54,13 @@ export function propertyNameProblem(key: string): string | null {
 /** Of a member of a row's own JSON: nobody names a property so, and a name is not masked anywhere. */
 const MAX_NAME = 255
 
+/** No more fit into a profile, and a document of a user's own making may have a hundred thousand. */
+const MAX_MEMBERS = 1_000
+
+const TOO_MANY = {
+  code: 'too_many_values',
+  message: `the object has more than ${MAX_MEMBERS} members; the first ${MAX_MEMBERS} are taken`,
+}
 const NO_OBJECT = { code: 'not_an_object', message: 'the value is no JSON object' }
 const ILLEGAL_NAME = {
   code: 'illegal_name',

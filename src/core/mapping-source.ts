@@ -96,7 +96,7 @@ export class CompiledSource {
       return
     }
     const { reasons, values } = into
-    if (values.isFull) {
+    if (values.isFull()) {
       if (value !== null) leaveOut(reasons, this.#key, TOO_MANY)
       return
     }
@@ -266,7 +266,7 @@ const NOT_IN_MAP = { code: 'not_in_map', message: 'the value is none of those th
 const RESERVED_KEY = { code: 'reserved_key', message: 'the value has a key that is suprsync’s own' }
 const TOO_MANY = {
   code: 'too_many_values',
-  message: `the channel has more than ${MAX_VALUES} values; the first ${MAX_VALUES} are kept`,
+  message: `the channel has more than ${MAX_VALUES} values, or ten times as many with unfit ones; the first ${MAX_VALUES} are kept`,
 }
 
 /** One reason per key and code: ten bad numbers in one list are one line for the operator. */

@@ -15,9 +15,10 @@ export interface Fitted {
 
 export function fitProfile(profile: Profile): Fitted {
   if (!mayBeTooLarge(profile) || !isLargerThan(asJson(profile), MAX_PROFILE_BYTES)) return { profile, reasons: [] }
-  const reasons: Reason[] = []
+  // By key: a document of a user's own making may have a hundred thousand members.
+  const reasons = new Map<string, Reason>()
   const leaveOut = (key: string, message: string) => {
-    if (!reasons.some((reason) => reason.key === key)) reasons.push({ key, code: 'profile_too_large', message })
+    if (!reasons.has(key)) reasons.set(key, { key, code: 'profile_too_large', message })
   }
   let over = sizeOf(asJson(profile)) - MAX_PROFILE_BYTES
   const properties = new Map(Object.entries(profile.properties))
@@ -38,7 +39,7 @@ export function fitProfile(profile: Profile): Fitted {
     leaveOut(key, CHANNEL)
   }
   for (const key of CHANNEL_KEYS) if (channels[key]?.length === 0) delete channels[key]
-  return { profile: { channels, properties: Object.fromEntries(properties) }, reasons }
+  return { profile: { channels, properties: Object.fromEntries(properties) }, reasons: [...reasons.values()] }
 }
 
 const PROPERTY = `the profile has more than ${MAX_PROFILE_BYTES} bytes as JSON; its largest properties are left out`

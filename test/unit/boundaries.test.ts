@@ -20,6 +20,8 @@ const forbidden: readonly [file: string, source: string][] = [
   ['src/core/environment.ts', 'export const home = process.env.HOME'],
   ['src/core/phone.ts', `import '@marcbachmann/cel-js'`],
   ['src/core/expression.ts', `import 'libphonenumber-js'`],
+  ['src/core/expression.ts', `import 're2js'`],
+  ['src/core/expression-pattern.ts', `import '@marcbachmann/cel-js'`],
   ['src/postgres/reaches-state.ts', `import '../state/database.ts'`],
   ['src/postgres/slot.ts', `import 'pg-logical-replication'`],
   ['src/postgres/uses-kysely.ts', `import 'kysely'`],

@@ -336,6 +336,40 @@ describe('a child table', () => {
   })
 })
 
+describe('a value of a user’s own making holds nothing up', () => {
+  const many = (count: number, item: (at: number) => unknown) =>
+    JSON.stringify(Array.from({ length: count }, (_, at) => item(at)))
+  test.each<[string, Parameters<typeof specOf>, string, string]>([
+    [
+      'an object of very many members',
+      [{}, { properties: [{ column: 'settings', pick: null }] }],
+      JSON.stringify(Object.fromEntries(Array.from({ length: 200_000 }, (_, at) => [`key${at}`, at]))),
+      'too_many_values',
+    ],
+    [
+      'a list of very many numbers that are none',
+      [{ $sms: [sourceOf('settings', { formats: ['e164'] })] }],
+      many(500_000, (at) => `+999770${at}`),
+      'too_many_values',
+    ],
+    [
+      'a locale of very many extensions',
+      [{ $locale: [value('settings.l')].map((source) => ({ ...source, formats: ['locale'] as const })) }],
+      JSON.stringify({ l: `en-u-${Array.from({ length: 100_000 }, (_, at) => `attr${at % 10_000}`).join('-')}` }),
+      'invalid_locale',
+    ],
+  ])('%s', (_, [profile, more], settings, code) => {
+    const compiled = compileMapping(specOf(profile, more), users)
+    if (compiled.kind === 'invalid') throw new Error('does not compile')
+    const row = users.wanted.map(({ name }) => (name === 'settings' ? settings : name === 'id' ? '1' : null))
+    const startedAt = performance.now()
+    const { reasons } = compiled.mapping.map(row)
+    expect(reasons.map((reason) => reason.code)).toContain(code)
+    // They took seconds to a minute.
+    expect(performance.now() - startedAt).toBeLessThan(2_000)
+  })
+})
+
 test('whatever a row holds: nothing throws, and the same row gives the same', () => {
   const profile = {
     $email: [sourceOf('email', { formats: ['email'] }), sourceOf('tokens', { formats: ['trim', 'email'] })],
