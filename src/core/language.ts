@@ -34,14 +34,13 @@ const MAX_LOCALE = 128
 /** `EN_us` → `en-US`, `zh-hant-tw` → `zh-Hant-TW`; extensions are dropped. Null when language or region do not exist. */
 export function canonicalLocale(text: string): string | null {
   if (text.length > MAX_LOCALE) return null
-  let locale: Intl.Locale
   try {
-    locale = new Intl.Locale(text.replaceAll('_', '-'))
+    const { language, script, region } = new Intl.Locale(text.replaceAll('_', '-'))
+    if (!LANGUAGES.has(language) && languageNames.of(language) === undefined) return null
+    if (region !== undefined && regionNames.of(region) === undefined) return null
+    return [language, script, region].filter((part) => part !== undefined).join('-')
   } catch {
-    return null // RangeError: not well-formed.
+    // RangeError: not well-formed, or a tag that no language has: of `und`, "not known", Intl tells no name.
+    return null
   }
-  const { language, script, region } = locale
-  if (!LANGUAGES.has(language) && languageNames.of(language) === undefined) return null
-  if (region !== undefined && regionNames.of(region) === undefined) return null
-  return [language, script, region].filter((part) => part !== undefined).join('-')
 }

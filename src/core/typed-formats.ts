@@ -100,15 +100,21 @@ function instant(value: Json): Typed {
   const date = `${year}-${month}-${day}`
   if (hour === undefined) return { kind: 'value', value: date }
   if (zone === undefined) return { kind: 'value', value: `${date}T${hour}:${minute}:${second}${fraction}` }
+  const offset = offsetMinutes(zone)
+  if (offset === null) return NO_INSTANT
   at.setUTCHours(h, m, s)
-  const utc = new Date(at.getTime() - offsetMinutes(zone) * 60_000).toISOString()
+  const utc = new Date(at.getTime() - offset * 60_000).toISOString()
+  // In UTC it may have left the years that have four digits.
+  if (!/^\d{4}-/.test(utc) || utc.startsWith('0000')) return NO_INSTANT
   return { kind: 'value', value: `${utc.slice(0, -5)}${fraction}Z` }
 }
 
 const NO_INSTANT = invalid('iso8601', 'not a date or time such as 2024-01-31 or 2024-01-31T12:00:00Z')
 
-function offsetMinutes(zone: string): number {
+/** Null: no clock on Earth is that far from UTC (https://www.postgresql.org/docs/current/datatype-datetime.html: 15:59). */
+function offsetMinutes(zone: string): number | null {
   if (zone.toUpperCase() === 'Z') return 0
   const sign = zone.startsWith('-') ? -1 : 1
-  return sign * (Number(zone.slice(1, 3)) * 60 + Number(zone.replace(':', '').slice(3, 5) || 0))
+  const [hours, minutes] = [Number(zone.slice(1, 3)), Number(zone.replace(':', '').slice(3, 5) || 0)]
+  return hours > 15 || minutes > 59 ? null : sign * (hours * 60 + minutes)
 }

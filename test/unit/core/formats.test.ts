@@ -142,6 +142,17 @@ describe('language and locale', () => {
     expect(format('language', text)).toBe(expected)
   })
 
+  it('nothing that looks like a locale throws: every language and region code there could be', () => {
+    const letters = [...'abcdefghijklmnopqrstuvwxyz']
+    const pairs = letters.flatMap((a) => letters.map((b) => a + b))
+    const codes = [...pairs, ...pairs.flatMap((pair) => letters.map((letter) => pair + letter))]
+    // The only one of them that Intl itself has no word for was `und`.
+    for (const code of codes) expect(typeof format('locale', code)).toBe('string')
+    for (const region of pairs) expect(typeof format('locale', `en-${region}`)).toBe('string')
+    expect(format('locale', 'und')).toBe('invalid_locale')
+    expect(format('locale', 'und-US')).toBe('invalid_locale')
+  })
+
   it.each(['english', 'xx', 'e', 'eng', 'en/US'])('refuses language %s', (text) => {
     expect(format('language', text)).toBe('invalid_language')
   })
