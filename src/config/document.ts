@@ -1,6 +1,17 @@
 // The file as a tree with positions: YAML (or JSON) text → plain values with their variables replaced, and for each path
 // the line and column it stands at. Owns syntax errors, duplicate keys and missing variables; meaning is in schema.ts.
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml'
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  type Scalar,
+  visit,
+} from 'yaml'
 import { type Environment, interpolate } from './interpolation.ts'
 import type { ConfigProblem } from './problem.ts'
 
@@ -32,7 +43,7 @@ export function parseConfigDocument(input: {
   | { readonly kind: 'invalid'; readonly problems: readonly ConfigProblem[] } {
   const { file, text, env } = input
   const lines = new LineCounter()
-  const tree = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  const tree = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: isOneKey })
   const at = (offset: number) => {
     const { line, col } = lines.linePos(offset)
     return { file, line: Math.max(1, line), column: Math.max(1, col) }
@@ -45,7 +56,9 @@ export function parseConfigDocument(input: {
   // A key that stands twice leaves a tree that can be read: the last one counts, and the other problems are seen as well.
   const syntax = faults.filter(({ isTwice }) => !isTwice).map(({ problem }) => problem)
   const twice = faults.filter(({ isTwice }) => isTwice).map(({ problem }) => problem)
-  if (syntax.length === 0) syntax.push(...aliasProblems(tree, at), ...jsonProblems(file, text))
+  if (syntax.length === 0) {
+    syntax.push(...aliasProblems(tree, at), ...collectionKeys(tree, at), ...jsonProblems(file, text))
+  }
   if (syntax.length > 0) return { kind: 'invalid', problems: [...syntax, ...twice] }
 
   const variables = new Map<unknown, readonly string[]>()
@@ -53,6 +66,8 @@ export function parseConfigDocument(input: {
   const problems: ConfigProblem[] = [...twice]
   visit(tree, {
     Scalar(key, node, ancestors) {
+      // As it is written: `map: {007: …}` means the text 007, which YAML reads as the number 7.
+      if (key === 'key') node.value = textOf(node)
       if (key === 'key' || typeof node.value !== 'string') return
       const replaced = interpolate(node.value, env)
       node.value = replaced.text
@@ -67,7 +82,33 @@ export function parseConfigDocument(input: {
     const { line, column } = at(offset)
     return { line, column, path: shown, variables: variables.get(node) ?? [], isReported: broken.has(node) }
   }
-  return { kind: 'ok', document: { value: tree.toJS(), problems, locate } }
+  const value = plainValue(tree)
+  if (value === undefined) {
+    const message = 'aliases of aliases make too much of this file'
+    return { kind: 'invalid', problems: [{ ...at(0), path: '', message }] }
+  }
+  return { kind: 'ok', document: { value, problems, locate } }
+}
+
+/** For several hundred keys that share a source, and not for a file that grows to gigabytes. */
+const MAX_ALIASES = 10_000
+
+/** Undefined: it holds more than that. */
+function plainValue(tree: Document.Parsed): unknown {
+  try {
+    return tree.toJS({ maxAliasCount: MAX_ALIASES }) ?? null
+  } catch (error) {
+    if (error instanceof ReferenceError) return undefined
+    throw error
+  }
+}
+
+function textOf({ value, source }: Scalar): string {
+  return typeof value === 'string' ? value : (source ?? String(value))
+}
+
+function isOneKey(a: unknown, b: unknown): boolean {
+  return a === b || (isScalar(a) && isScalar(b) && textOf(a) === textOf(b))
 }
 
 type At = (offset: number) => { readonly file: string; readonly line: number; readonly column: number }
@@ -75,9 +116,24 @@ type At = (offset: number) => { readonly file: string; readonly line: number; re
 function aliasProblems(tree: Document.Parsed, at: At): ConfigProblem[] {
   const problems: ConfigProblem[] = []
   visit(tree, {
-    Alias(_key, node) {
-      if (node.resolve(tree) !== undefined) return
-      problems.push({ ...at(node.range?.[0] ?? 0), path: '', message: `the anchor &${node.source} is not defined` })
+    Alias(_key, node, ancestors) {
+      const anchored = node.resolve(tree)
+      if (anchored !== undefined && !ancestors.includes(anchored)) return
+      const what = anchored === undefined ? 'is not defined' : 'holds itself'
+      problems.push({ ...at(node.range?.[0] ?? 0), path: '', message: `the anchor &${node.source} ${what}` })
+    },
+  })
+  return problems
+}
+
+/** `? [a, b]` and `{{x}}`: a template that was not filled in, more often than not. */
+function collectionKeys(tree: Document.Parsed, at: At): ConfigProblem[] {
+  const problems: ConfigProblem[] = []
+  visit(tree, {
+    Pair(_key, { key }) {
+      if (!isMap(key) && !isSeq(key)) return undefined
+      problems.push({ ...at(key.range?.[0] ?? 0), path: '', message: 'a key must be a text, not a list or a mapping' })
+      return visit.SKIP
     },
   })
   return problems

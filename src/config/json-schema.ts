@@ -84,7 +84,7 @@ function profileShape(): Shape {
     description: 'keys of the JSON that SuprSend receives',
     properties: Object.fromEntries([...channels, ...others]),
     // Any other name is a custom property.
-    patternProperties: { '^(?!\\$|[sS][sS]_|\\s).*$': SOURCE },
+    patternProperties: { '^(?!\\$|[sS][sS]_|\\s|__proto__$)[\\s\\S]{0,254}\\S$': SOURCE },
     additionalProperties: false,
   }
 }

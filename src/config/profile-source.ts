@@ -41,10 +41,9 @@ export function readKey(value: unknown, base: Path, reading: Reading): KeySource
   const { key, report } = reading
   const isList = Array.isArray(value)
   const items: readonly unknown[] = isList ? value : [value]
-  if (items.length === 0) report(base, 'expected at least one source')
-  if (!isChannelKey(key) && items.length > 1) {
+  if (isList && !isChannelKey(key)) {
     report(base, 'only a channel takes a list of sources; a property has one value')
-  }
+  } else if (items.length === 0) report(base, 'expected at least one source')
   const read = items.map((item, index) => readItem(item, isList ? [...base, index] : base, reading))
   const sources = read.flatMap((it) => (it === null ? [] : [it.source]))
   if (sources.length < items.length || sources.length === 0) return null

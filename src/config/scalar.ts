@@ -7,8 +7,10 @@ import { shapeOf } from './problem.ts'
 /** What an editor is told of a value; a reference to the environment is always allowed beside it. */
 export type JsonShape = { readonly [keyword: string]: unknown }
 
-export function orVariable(shape: JsonShape): JsonShape {
-  return { anyOf: [shape, { type: 'string', pattern: '\\$\\{' }] }
+/** @param written how the value itself may be written as a text, as it comes from the environment. */
+export function orVariable(shape: JsonShape, written?: string): JsonShape {
+  const pattern = written === undefined ? '\\$\\{' : `${written}|\\$\\{`
+  return { anyOf: [shape, { type: 'string', pattern }] }
 }
 
 /**
@@ -61,7 +63,7 @@ export function integer(range: { readonly min: number; readonly max: number }) {
     const value = readInteger(input)
     return value !== null && value >= range.min && value <= range.max ? value : null
   }
-  const shape = orVariable({ type: 'integer', minimum: range.min, maximum: range.max })
+  const shape = orVariable({ type: 'integer', minimum: range.min, maximum: range.max }, '^\\s*\\d+\\s*$')
   return scalar(`a whole number from ${range.min} to ${range.max}`, read, shape)
 }
 
@@ -71,7 +73,7 @@ export const flag = scalar(
     if (typeof input === 'boolean') return input
     return input === 'true' ? true : input === 'false' ? false : null
   },
-  orVariable({ type: 'boolean' }),
+  orVariable({ type: 'boolean' }, '^(true|false)$'),
 )
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const

@@ -54,7 +54,7 @@ export class CompiledSource {
     this.#isOfRow = source.from.kind === 'column' || source.from.kind === 'value'
     this.#parses = source.formats.includes('json')
     this.#default = source.default
-    this.#map = source.map
+    this.#map = source.map === null ? null : withNumbers(source.map)
     this.#formats = source.formats
     this.#region = { region: source.region?.kind === 'const' ? source.region.value : null }
     this.#regionIndex = source.region?.kind === 'column' ? (compiler.column(source.region.column)?.index ?? -1) : -1
@@ -160,7 +160,8 @@ export class CompiledSource {
   #mapped(value: Json, reasons: Reason[]): Json {
     if (this.#map === null || value === null) return value
     const text = typeof value === 'string' ? value : typeof value === 'object' ? null : JSON.stringify(value)
-    const to = text === null ? undefined : this.#map.get(text)
+    const asNumber = typeof value === 'number' ? this.#map.get(NUMBER + text) : undefined
+    const to = text === null ? undefined : (this.#map.get(text) ?? asNumber)
     if (to !== undefined) return to
     if (this.#default === null) leaveOut(reasons, this.#key, NOT_IN_MAP)
     return this.#default
@@ -241,6 +242,19 @@ function textOf(source: TextSource | null, compiler: SourceCompiler): Text | nul
     return text === '' ? null : text
   }
 }
+
+/** A number's text is JavaScript's: a map that names 007 or 1.50 as the database prints them means the numbers too. */
+function withNumbers(map: ReadonlyMap<string, Json>): ReadonlyMap<string, Json> {
+  const numbers = [...map].flatMap(([text, to]): [string, Json][] => {
+    const number = /^\s*$/.test(text) ? Number.NaN : Number(text)
+    return Number.isFinite(number) ? [[`${NUMBER}${number}`, to]] : []
+  })
+  // Of two that are one number the first counts, and what is written as JavaScript has it before both.
+  return new Map([...numbers.toReversed(), ...map])
+}
+
+/** Before a number's text: no text that a map is asked for begins like that, for it could not be stored. */
+const NUMBER = '\0'
 
 /** NULL in one field = the whole value is absent; a subscription need not end. */
 function assembled(

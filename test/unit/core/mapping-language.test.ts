@@ -125,6 +125,22 @@ describe('on the way', () => {
     })
   })
 
+  test('map: a text as it is written, a number whatever its digits look like', () => {
+    const map = new Map<string, string>([
+      ['007', 'bond'],
+      ['1.50', 'more'],
+      ['7', 'seven'],
+      [' ', 'blank'],
+    ])
+    const of = (column: string, text: string) =>
+      Object(outcome({ x: [sourceOf(column, { map })] }, { [column]: text })).x
+    expect(['007', '7', '1.50', '1.5', '7.0', ' '].map((text) => of('role', text))).toEqual([
+      ...['bond', 'seven', 'more', undefined, undefined, 'blank'],
+    ])
+    expect(['7', '0'].map((text) => of('plan', text))).toEqual(['seven', undefined])
+    expect(outcome({ x: [{ ...value('1.5'), map }] }, {})).toEqual({ x: 'more', left: [] })
+  })
+
   test('map: by the text of the value, also of numbers and in lists; what it does not name is left out or the default', () => {
     const map = new Map<string, string>([
       ['0', 'free'],
