@@ -27,6 +27,8 @@ export interface ColumnType {
   readonly name: string
   /** Base type's OID where `oid` is a domain; else `oid`. */
   readonly baseOid: number
+  /** Likewise its name, without length or precision. */
+  readonly baseName: string
   readonly kind: 'base' | 'enum' | 'array' | 'range' | 'composite' | 'unknown'
   /** For arrays: the element's type. */
   readonly element: ColumnType | null

@@ -82,7 +82,7 @@ export function kindOf(type: ColumnType): ColumnKind {
   if (type.kind === 'enum') return 'enum'
   if (type.kind === 'array') return type.element !== null && kindOf(type.element) === 'text' ? 'texts' : 'other'
   // citext comes with an extension, so that its OID differs from database to database.
-  if (type.kind === 'base' && /(^|\.)citext$/.test(type.name)) return 'text'
+  if (type.kind === 'base' && /(^|\.)citext$/.test(type.baseName)) return 'text'
   return KINDS.get(type.baseOid) ?? 'other'
 }
 

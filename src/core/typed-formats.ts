@@ -72,7 +72,10 @@ function truth(value: Json): Typed {
   return invalid('boolean', 'neither true nor false, yes nor no, 1 nor 0')
 }
 
-const JSON_TYPE: ColumnType = { oid: 114, name: 'json', baseOid: 114, kind: 'base', element: null, delimiter: ',' }
+const JSON_TYPE: ColumnType = {
+  ...{ oid: 114, name: 'json', baseOid: 114, baseName: 'json' },
+  ...{ kind: 'base', element: null, delimiter: ',' },
+}
 
 /** JSON in a text column. What is no text is JSON already. */
 function parsed(value: Json): Typed {

@@ -86,6 +86,7 @@ function build(oid: number, rows: ReadonlyMap<number, TypeRow>): ColumnType | nu
     oid,
     name: row.name,
     baseOid: oid,
+    baseName: row.name,
     kind: element ? 'array' : (KINDS[row.typtype] ?? 'unknown'),
     element,
     delimiter: row.delimiter,

@@ -26,15 +26,23 @@ export const OIDS = {
 export type TypeName = keyof typeof OIDS
 
 export function type(name: TypeName): ColumnType {
-  return { oid: OIDS[name], name, baseOid: OIDS[name], kind: 'base', element: null, delimiter: ',' }
+  return { oid: OIDS[name], name, baseOid: OIDS[name], baseName: name, kind: 'base', element: null, delimiter: ',' }
 }
 
 export function arrayOf(element: ColumnType, delimiter = ','): ColumnType {
-  return { oid: 99_999, name: `${element.name}[]`, baseOid: 99_999, kind: 'array', element, delimiter }
+  return {
+    oid: 99_999,
+    name: `${element.name}[]`,
+    baseOid: 99_999,
+    baseName: `${element.name}[]`,
+    kind: 'array',
+    element,
+    delimiter,
+  }
 }
 
 export function ofKind(kind: ColumnType['kind'], name: string): ColumnType {
-  return { oid: 88_888, name, baseOid: 88_888, kind, element: null, delimiter: ',' }
+  return { oid: 88_888, name, baseOid: 88_888, baseName: name, kind, element: null, delimiter: ',' }
 }
 
 const plain = { modifier: -1, collation: 'none' } as const
