@@ -1,8 +1,9 @@
 // `suprsync approve` and `suprsync reject`: what becomes of the deletions and emptied channels that the circuit breaker holds.
-// Works with and without a running service, which notices within seconds. Counts only, never who (P8).
+// What was shown is decided, and nothing that is lost later. Works with and without a running service, which notices within
+// seconds. Counts only, never who (P8).
 import { Command } from 'commander'
-import type { HeldUsers } from '../core/status-report.ts'
-import { approveLosses, countHeld, readBreaker, rejectLosses } from '../state/breaker-store.ts'
+import { approveLosses, type Decided, lookAtLosses, rejectLosses, type Shown } from '../state/breaker-decision.ts'
+import { countHeld, readBreaker } from '../state/breaker-store.ts'
 import type { StateDatabase } from '../state/database.ts'
 import { notifyService } from '../state/notice.ts'
 import { readConfig } from './config-file.ts'
@@ -20,17 +21,17 @@ interface Options {
 interface Way {
   readonly name: 'approve' | 'reject'
   readonly description: string
-  readonly question: (held: HeldUsers) => string
+  readonly question: (shown: Shown) => string
   readonly done: (users: number) => string
-  readonly act: (db: StateDatabase) => Promise<number>
+  readonly act: (db: StateDatabase, shown: Shown) => Promise<Decided>
 }
 
 export function approveCommand(): Command {
   return command({
     name: 'approve',
     description: 'send the deletions and emptied channels that the circuit breaker holds',
-    question: (held) => `${heldText(held)} Send that to SuprSend? It cannot be undone.`,
-    done: (users) => `${count(users)} let go: they are sent now, behind live edits. The breaker is closed.`,
+    question: (shown) => `${shownText(shown)} Send that to SuprSend? It cannot be undone.`,
+    done: (users) => `${count(users)} let go: they are sent now, behind live edits.`,
     act: approveLosses,
   })
 }
@@ -39,8 +40,8 @@ export function rejectCommand(): Command {
   return command({
     name: 'reject',
     description: 'keep the users whom the circuit breaker holds as SuprSend has them',
-    question: (held) => `${heldText(held)} Keep them in SuprSend as they are, until their rows change again?`,
-    done: (users) => `${count(users)} left as SuprSend has them. The breaker is closed.`,
+    question: (shown) => `${shownText(shown)} Keep them in SuprSend as they are, until their rows change again?`,
+    done: (users) => `${count(users)} left as SuprSend has them.`,
     act: rejectLosses,
   })
 }
@@ -58,22 +59,29 @@ function command({ name, description, question, done, act }: Way): Command {
     .action(async ({ config: path, yes, json }: Options) => {
       const config = await readConfig(path)
       await withState(config, async (db) => {
-        const held = await countHeld(db)
-        const total = held.deletions + held.channels
-        if (total === 0 && (await readBreaker(db)) === null) {
+        if ((await readBreaker(db)) === null) {
           if (json) return printJson({ open: false, users: 0 })
           return printLine('The breaker is closed: nothing is held.')
         }
-        await confirm(question(held), { yes })
-        const users = await act(db)
+        const shown = await lookAtLosses(db)
+        await confirm(question(shown), { yes })
+        const { users, open } = await act(db, shown)
         await notifyService(db, config.state.schema)
-        if (json) printJson({ open: false, users })
-        else printLine(done(users))
+        if (json) printJson({ open, users })
+        else printLine(`${done(users)} ${open ? await laterText(db) : 'The breaker is closed.'}`)
       })
     })
 }
 
-function heldText({ deletions, channels }: HeldUsers): string {
+const COUNT_LIMIT = 1_000_000
+
+/** Of what nobody was asked. */
+async function laterText(db: StateDatabase): Promise<string> {
+  const { deletions, channels, atLeast } = await countHeld(db, COUNT_LIMIT)
+  return `The breaker stays open: ${count(deletions + channels)}${atLeast ? ' or more' : ''} went meanwhile, and are held. Run it again to look at them.`
+}
+
+function shownText({ deletions, channels }: Shown): string {
   return `Held are ${count(deletions)} to be deleted, and ${count(channels)} who lose a channel.`
 }
 

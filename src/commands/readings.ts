@@ -46,7 +46,7 @@ export function collectReadings({ state, source, slot, log }: ReadingsOptions): 
     pending: await readBounded(state, STATEMENT_TIMEOUT_MS, (db) => countPending(db, COUNT_LIMIT)),
     breaker: await readBounded(state, STATEMENT_TIMEOUT_MS, async (db) => ({
       open: (await readBreaker(db)) !== null,
-      held: await countHeld(db),
+      held: await countHeld(db, COUNT_LIMIT),
     })),
   }))
   return async (signal) => {

@@ -9,7 +9,7 @@ import { connectionConfig, openClient } from '../postgres/connection.ts'
 import { connectionFailure } from '../postgres/connection-failure.ts'
 import { readSourceReport } from '../postgres/slot-report.ts'
 import { readBounded } from '../state/bounded-read.ts'
-import { countHeld, readBreaker } from '../state/breaker-store.ts'
+import { countHeld, countRejected, readBreaker } from '../state/breaker-store.ts'
 import { countFailed, countLeftOut, countPending, countUsers } from '../state/counts.ts'
 import { openStateDatabase, type StateDatabase } from '../state/database.ts'
 import { readCheckpoint } from '../state/ownership.ts'
@@ -94,7 +94,8 @@ async function readStateReport(db: StateDatabase, schema: string): Promise<State
   return {
     kind: 'read',
     ...known,
-    breaker: open && { ...open, held: await readBounded(db, READ_TIMEOUT_MS, countHeld) },
+    breaker: open && { ...open, held: await readBounded(db, READ_TIMEOUT_MS, (it) => countHeld(it, COUNT_LIMIT)) },
+    rejected: await readBounded(db, READ_TIMEOUT_MS, (it) => countRejected(it, COUNT_LIMIT)),
     users: await readBounded(db, READ_TIMEOUT_MS, (it) => countUsers(it, USERS_COUNTED)),
     pending: await readBounded(db, READ_TIMEOUT_MS, (it) => countPending(it, COUNT_LIMIT)),
     failed: await readBounded(db, READ_TIMEOUT_MS, (it) => countFailed(it, COUNT_LIMIT)),

@@ -23,6 +23,10 @@ export function statusJson(report: StatusReport, problems: readonly Problem[], c
     left_out:
       state.kind === 'read' && state.leftOut ? { at_least: state.leftOut.atLeast, by_key: state.leftOut.byKey } : null,
     breaker: state.kind === 'read' ? breakerJson(state) : null,
+    rejected:
+      state.kind === 'read' && state.rejected
+        ? { total: state.rejected.count, at_least: state.rejected.atLeast }
+        : null,
     problems,
   }
 }
@@ -30,7 +34,8 @@ export function statusJson(report: StatusReport, problems: readonly Problem[], c
 function breakerJson({ breaker }: StateReport): object {
   if (breaker === null) return { open: false }
   const { openedAt, recent, users, held } = breaker
-  return { open: true, opened_at: instant(openedAt), losses: recent, users, held }
+  const counts = held && { deletions: held.deletions, channels: held.channels, at_least: held.atLeast }
+  return { open: true, opened_at: instant(openedAt), losses: recent, users, held: counts }
 }
 
 function isReachable(state: StatusReport['state']): boolean {

@@ -45,7 +45,7 @@ function slotLines(slot: SlotReport | null, name: string): readonly Line[] {
 }
 
 function stateLines(state: StateReport, report: StatusReport): readonly Line[] {
-  const { owner, checkpoint, backfill, users, pending, failed, leftOut, breaker } = state
+  const { owner, checkpoint, backfill, users, pending, failed, leftOut, breaker, rejected } = state
   const since = owner?.since == null ? '' : ` since ${instant(owner.since)}`
   const from = owner?.clientAddress == null ? '' : ` from ${owner.clientAddress}`
   const lines: Line[] = [
@@ -58,6 +58,11 @@ function stateLines(state: StateReport, report: StatusReport): readonly Line[] {
   lines.push(['failed', failed ? count(totalOf(failed), failed.atLeast) : 'not counted in time'])
   for (const { code, count: users } of failed?.byCode ?? []) lines.push(['', `${count(users)} ${code}`])
   if (breaker) lines.push(['breaker', breakerText(breaker)])
+  if (rejected && rejected.count > 0)
+    lines.push([
+      'rejected',
+      `${count(rejected.count, rejected.atLeast)} stay as SuprSend has them (\`suprsync reject\`)`,
+    ])
   lines.push(['left out', leftOutTotal(leftOut)])
   for (const { key, code, count: values } of leftOut?.byKey ?? []) lines.push(['', `${count(values)} ${key} ${code}`])
   return lines
@@ -65,7 +70,7 @@ function stateLines(state: StateReport, report: StatusReport): readonly Line[] {
 
 function breakerText({ openedAt, recent, users, held }: NonNullable<StateReport['breaker']>): string {
   const what = held
-    ? `${count(held.deletions)} deletions and ${count(held.channels)} emptied channels are held`
+    ? `${count(held.deletions, held.atLeast)} deletions and ${count(held.channels, held.atLeast)} emptied channels are held`
     : 'what is held was not counted in time'
   return `OPEN since ${instant(openedAt)}, tripped by ${count(recent)} losses of ${count(users)} users; ${what}`
 }

@@ -10,7 +10,10 @@ export interface Claim {
   readonly desired: Profile | null
   /** Of what state desires, which is more than what is sent where the breaker holds a loss. */
   readonly desiredHash: string | null
+  /** Its loss is not sent: held by the breaker, or rejected. */
   readonly held: boolean
+  /** It deletes the user or empties a channel, and nobody has decided of that: `mayLose` is asked before each request. */
+  readonly loses: boolean
   /** The user is deleted, whatever the policy says. */
   readonly erase: boolean
   readonly synced: Profile | null
@@ -46,6 +49,8 @@ export interface ClaimOptions {
 export interface DeliveryState {
   /** Oldest due first; never one that this owner has in flight, nor one of a transaction that is stored only in part. */
   claim(options: ClaimOptions): Promise<readonly Claim[]>
+  /** Whether the loss of this claim may still be sent: the breaker may have opened while it waited for its turn. */
+  mayLose(owner: string, claim: Claim): Promise<boolean>
   /** @returns the ids that were no longer this owner's, of which nothing was recorded. */
   record(owner: string, records: readonly AttemptRecord[]): Promise<readonly string[]>
   /** Gives back claims for which no request has left. */

@@ -40,12 +40,22 @@ export interface StateReport {
   readonly leftOut: LeftOutCounts | null
   /** Null while it is closed. */
   readonly breaker: (OpenBreaker & { readonly held: HeldUsers | null }) | null
+  /** Null where the count took too long. */
+  readonly rejected: RejectedUsers | null
 }
 
 /** Users whose loss the breaker holds. */
 export interface HeldUsers {
   readonly deletions: number
   readonly channels: number
+  /** Counting stopped there. */
+  readonly atLeast: boolean
+}
+
+/** Users who stay as SuprSend has them because their loss was rejected. */
+export interface RejectedUsers {
+  readonly count: number
+  readonly atLeast: boolean
 }
 
 export interface ReportedCheckpoint extends KnownCheckpoint {

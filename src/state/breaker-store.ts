@@ -1,10 +1,9 @@
-// The circuit breaker in state: losses are counted in the transaction that stores them, and the one that trips it holds them all.
-// `approve` lets go, `reject` leaves the users as SuprSend has them. Who decides is core/breaker.ts.
-import { type Kysely, type RawBuilder, sql } from 'kysely'
+// The circuit breaker in state: losses are counted in the transaction that stores them, and the one with which there are too many
+// opens it. Whether it does is core/breaker.ts; what it holds is losses.ts, and what becomes of that breaker-decision.ts.
+import { type Kysely, sql } from 'kysely'
 import { type BreakerSettings, type OpenBreaker, trips, usersToCount } from '../core/breaker.ts'
-import type { HeldUsers } from '../core/status-report.ts'
-import type { Schema, StateDatabase } from './database.ts'
-import { onlyLoses, STORED } from './losses.ts'
+import type { HeldUsers, RejectedUsers } from '../core/status-report.ts'
+import type { Schema } from './database.ts'
 
 export interface BreakerRules {
   readonly settings: BreakerSettings
@@ -14,8 +13,6 @@ export interface BreakerRules {
   readonly onTrip: () => void
 }
 
-/** Of one statement: millions may be held. */
-const SLICE = 10_000
 /** Beyond it the planner's estimate does. */
 const MOST_COUNTED = 100_000
 
@@ -31,16 +28,8 @@ export async function countLosses(db: Kysely<Schema>, losses: number, settings: 
   if (rows[0]?.open || recent < settings.minUsers) return false
   const users = await countUsers(db, usersToCount(recent, settings))
   if (!trips({ recent, users }, settings)) return false
+  // Holding them is left to whoever would send them (losses.ts): here it would walk them all, within a transaction of capture.
   await sql`insert into breaker (recent, users) values (${recent}, ${users}) on conflict do nothing`.execute(db)
-  // What is under way already is recorded as ever. In the order of the ids, as everything that locks several profiles.
-  for (;;) {
-    const { numAffectedRows = 0n } = await sql`
-      with lost as materialized (
-        select distinct_id from profile where lost_at is not null and not held order by distinct_id limit ${SLICE} for update)
-      update profile p set held = true, due_at = case when ${onlyLoses(sql.ref('p.desired'), STORED)} then null else p.due_at end
-      from lost where p.distinct_id = lost.distinct_id`.execute(db)
-    if (numAffectedRows < SLICE) break
-  }
   return true
 }
 
@@ -63,41 +52,24 @@ export async function readBreaker(db: Kysely<Schema>): Promise<OpenBreaker | nul
   return row ? { openedAt: row.opened_ms, recent: Number(row.recent), users: Number(row.users) } : null
 }
 
-export async function countHeld(db: Kysely<Schema>): Promise<HeldUsers> {
+/** Who waits for a decision, counted to `limit`. */
+export async function countHeld(db: Kysely<Schema>, limit: number): Promise<HeldUsers> {
   const { rows } = await sql<{ deletions: number; channels: number }>`
-    select count(*) filter (where desired is null)::int as deletions, count(*) filter (where desired is not null)::int as channels
-    from profile where held`.execute(db)
-  return rows[0] ?? { deletions: 0, channels: 0 }
+    select count(*) filter (where gone)::int as deletions, count(*) filter (where not gone)::int as channels
+    from (
+      select gone from profile
+      where lost_at is not null and lost_in > (select decided from breaker_look) and exists (select from breaker)
+      order by lost_in, distinct_id limit ${limit}) as few`.execute(db)
+  const { deletions = 0, channels = 0 } = rows[0] ?? {}
+  return { deletions, channels, atLeast: deletions + channels >= limit }
 }
 
-/** What is held is sent. @returns how many users. */
-export async function approveLosses(db: StateDatabase): Promise<number> {
-  return await close(
+/** Whose loss was rejected and is not sent, counted to `limit`. */
+export async function countRejected(db: Kysely<Schema>, limit: number): Promise<RejectedUsers> {
+  const { rows } = await sql<{ count: number }>`
+    select count(*)::int from (select from profile where rejected order by distinct_id limit ${limit}) as few`.execute(
     db,
-    sql`held = false, due_at = clock_timestamp(), pending_since = coalesce(p.pending_since, p.changed_at), lane = 1`,
   )
-}
-
-/** What is held is not sent: the users stay as SuprSend has them, until their rows change again. */
-export async function rejectLosses(db: StateDatabase): Promise<number> {
-  return await close(db, sql`held = false, lost_at = null, due_at = null, pending_since = null`)
-}
-
-/** In slices, for millions may be held; begun again if interrupted. */
-async function close(db: StateDatabase, assignments: RawBuilder<unknown>): Promise<number> {
-  await db.transaction().execute(async (transaction) => {
-    // Whoever stores a loss begins with this row: from now on it finds the breaker closed.
-    await sql`select from checkpoint for update`.execute(transaction)
-    await sql`delete from breaker`.execute(transaction)
-    await sql`delete from breaker_loss`.execute(transaction)
-  })
-  let users = 0
-  for (;;) {
-    const { numAffectedRows = 0n } = await sql`
-      with slice as materialized (
-        select distinct_id from profile where held order by distinct_id limit ${SLICE} for update)
-      update profile p set ${assignments} from slice where p.distinct_id = slice.distinct_id`.execute(db)
-    users += Number(numAffectedRows)
-    if (numAffectedRows < SLICE) return users
-  }
+  const { count = 0 } = rows[0] ?? {}
+  return { count, atLeast: count >= limit }
 }

@@ -8,7 +8,7 @@ import type { Reason } from '../core/profile.ts'
 import { jsonArray, textArray } from './array-literal.ts'
 import type { BreakerRules } from './breaker-store.ts'
 import type { Schema } from './database.ts'
-import { loses, onlyLoses, STORED } from './losses.ts'
+import { loses, losesMore, onlyLoses, STORED } from './losses.ts'
 import { PARKED, parks } from './parked.ts'
 
 export async function writeRows(db: Kysely<Schema>, era: number, rows: readonly RowWrite[]): Promise<void> {
@@ -96,6 +96,12 @@ export function profilesStatement(
   const lost =
     breaker === null ? sql`false` : sql`(not ${waits} and ${loses(desired, STORED, breaker.countsDeletions)})`
   const held = breaker === null ? sql`false` : sql`(exists (select from breaker) and ${lost})`
+  // With other reasons alone nothing more is lost, and what was decided of it stands.
+  const same = sql`(excluded.desired_hash is not distinct from p.desired_hash)`
+  const anew =
+    breaker === null
+      ? sql`false`
+      : sql`(not ${same} and ${lost} and (p.lost_at is null or ${losesMore(desired, breaker.countsDeletions)}))`
   return sql`
     with written as (insert into profile as p (distinct_id, bucket, desired, desired_hash, reasons, lane, changed_at, pending_since, due_at, change_lsn)
     select i.distinct_id, (hashtextextended(i.distinct_id, 0) & 63)::smallint, i.desired, i.desired_hash, i.reasons, ${lane},
@@ -120,11 +126,13 @@ export function profilesStatement(
       pending_since = case
         when excluded.desired_hash is not distinct from p.synced_hash and p.sending = '[]' then null
         else coalesce(p.pending_since, excluded.pending_since, excluded.changed_at) end,
-      lost_at = case when ${lost} then coalesce(p.lost_at, now()) end, held = ${held}, erase = p.erase and excluded.desired is null,
+      lost_at = case when ${anew} then now() when ${same} or ${lost} then p.lost_at end,
+      lost_in = case when ${anew} then (select next from breaker_look) else p.lost_in end,
+      held = case when ${same} then p.held else ${held} end, rejected = p.rejected and ${same}, erase = p.erase and excluded.desired is null,
       due_at = case
         when excluded.desired_hash is not distinct from p.synced_hash and p.sending = '[]' then null
         when ${held} and ${onlyLoses(desired, STORED)} then null
-        when p.due_at is null and p.failure is not null and excluded.desired_hash is not distinct from p.desired_hash then null
+        when p.due_at is null and ${same} then null
         else coalesce(p.due_at, clock_timestamp()) end,
       attempts = case when p.due_at is null then 0 else p.attempts end,
       failure = case

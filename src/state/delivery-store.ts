@@ -1,13 +1,14 @@
 // What a sender reads and writes: claims of due profiles, and the record of how each attempt ended. The claim's own UPDATE
 // appends the target to `sending` (write-ahead), so whatever happens next we know what SuprSend may hold; the record is a
-// compare-and-set on the claim, and leaves a user pending whose desired state moved on meanwhile.
+// compare-and-set on the claim, and leaves a user pending whose desired state moved on meanwhile. A loss that must not be sent
+// (losses.ts) is in no claim: who is due with nothing else is taken out of the queue by the claim that finds it.
 import { sql } from 'kysely'
 import type { AttemptRecord, Claim, ClaimOptions, DeliveryState } from '../core/delivery-port.ts'
 import type { Profile } from '../core/profile.ts'
 import type { Attempt } from '../core/unclear.ts'
 import { jsonArray, textArray } from './array-literal.ts'
 import type { StateDatabase } from './database.ts'
-import { heldTarget, type KnownColumns, onlyLoses, STORED } from './losses.ts'
+import { heldTarget, IS_KEPT, type KnownColumns, onlyLoses, STORED } from './losses.ts'
 
 interface ClaimRecord {
   distinct_id: string
@@ -17,16 +18,22 @@ interface ClaimRecord {
   synced_hash: string | null
   before: readonly Attempt[]
   held: boolean
+  /** Nothing of it may be sent. */
+  nothing: boolean
+  loses: boolean
   erase: boolean
   attempts: number
   pending_ms: number
 }
 
-/** Of a user whose loss the breaker holds everything else is sent. */
-const CLAIMED = sql`case when p.held then ${heldTarget(sql.ref('p.desired'), STORED)} else p.desired end`
+const DESIRED = sql.ref('p.desired')
 const RECORDED: KnownColumns = { synced: sql.ref('i.synced'), sending: sql.ref('i.sending') }
 /** The loss has been sent. */
 const SETTLED = sql`(not i.held and i.retry_ms is null and i.failure is null and p.desired_hash is not distinct from i.target_hash)`
+
+/** Of one statement, and how many of them a claim may take: a live edit waits for it, and so does who stops. */
+const PUT_BACK = 5_000
+const PUT_BACKS = 4
 
 export class DeliveryStore implements DeliveryState {
   readonly #db: StateDatabase
@@ -38,21 +45,30 @@ export class DeliveryStore implements DeliveryState {
   async claim({ owner, limit, lane, token }: ClaimOptions): Promise<readonly Claim[]> {
     const { rows } = await sql<ClaimRecord>`
       with due as materialized (
-        select distinct_id, sending from profile
+        select distinct_id, sending, ${IS_KEPT} as kept, ${IS_KEPT} and ${onlyLoses(DESIRED, STORED)} as nothing from profile p
         where due_at is not null and lane = ${lane} and due_at <= clock_timestamp() and claimed_by is distinct from ${owner}::uuid
           and change_lsn < (select lsn from checkpoint)
         order by due_at limit ${limit} for update skip locked)
-      update profile p set claimed_by = ${owner}::uuid,
-        sending = due.sending || jsonb_build_array(jsonb_build_object('token', ${token}::text, 'target', ${CLAIMED}))
+      update profile p set held = due.kept and not p.rejected, due_at = case when due.nothing then null else p.due_at end,
+        claimed_by = case when due.nothing then null else ${owner}::uuid end,
+        sending = case when due.nothing then p.sending else due.sending || jsonb_build_array(jsonb_build_object('token', ${token}::text,
+          'target', case when due.kept then ${heldTarget(DESIRED, STORED)} else p.desired end)) end
       from due where p.distinct_id = due.distinct_id
-      returning p.distinct_id, case when p.held then p.sending -> -1 -> 'target' else p.desired end as desired, p.desired_hash, p.held, p.erase, p.synced, p.synced_hash, due.sending as before, p.attempts,
-        extract(epoch from coalesce(p.pending_since, p.changed_at))::float8 * 1000 as pending_ms`.execute(this.#db)
-    return rows.map((row) => ({
+      returning p.distinct_id, case when due.kept then p.sending -> -1 -> 'target' else p.desired end as desired, p.desired_hash,
+        due.kept as held, due.nothing, p.lost_at is not null and not due.kept as loses, p.erase, p.synced, p.synced_hash,
+        due.sending as before, p.attempts, extract(epoch from coalesce(p.pending_since, p.changed_at))::float8 * 1000 as pending_ms`.execute(
+      this.#db,
+    )
+    const claimed = rows.filter(({ nothing }) => !nothing)
+    // Many may stand before those who can be claimed.
+    if (claimed.length < rows.length) await this.#putBackKept(owner, lane)
+    return claimed.map((row) => ({
       distinctId: row.distinct_id,
       token,
       desired: row.desired,
       desiredHash: row.desired_hash,
       held: row.held,
+      loses: row.loses,
       erase: row.erase,
       synced: row.synced,
       syncedHash: row.synced_hash,
@@ -60,6 +76,33 @@ export class DeliveryStore implements DeliveryState {
       attempts: row.attempts,
       pendingSince: row.pending_ms,
     }))
+  }
+
+  /** Of the first who are due, those of whom nothing may be sent are so no more. Those of the claim's own order and lane. */
+  async #putBackKept(owner: string, lane: 0 | 1): Promise<void> {
+    for (let times = 0; times < PUT_BACKS; times += 1) {
+      const { numAffectedRows = 0n } = await sql`
+        with front as materialized (
+          select distinct_id from profile
+          where due_at is not null and lane = ${lane} and due_at <= clock_timestamp() order by due_at limit ${PUT_BACK}),
+        kept as materialized (
+          select distinct_id from profile p
+          where distinct_id in (select distinct_id from front) and due_at is not null and claimed_by is distinct from ${owner}::uuid
+            and change_lsn < (select lsn from checkpoint) and ${IS_KEPT} and ${onlyLoses(DESIRED, STORED)}
+          order by distinct_id for update skip locked)
+        update profile p set held = not p.rejected, due_at = null, claimed_by = null from kept where p.distinct_id = kept.distinct_id`.execute(
+        this.#db,
+      )
+      if (numAffectedRows < PUT_BACK / 2) return
+    }
+  }
+
+  async mayLose(owner: string, { distinctId }: Claim): Promise<boolean> {
+    const { rows } = await sql`
+      select from profile p where distinct_id = ${distinctId} and claimed_by = ${owner}::uuid and not ${IS_KEPT}`.execute(
+      this.#db,
+    )
+    return rows.length > 0
   }
 
   async record(owner: string, records: readonly AttemptRecord[]): Promise<readonly string[]> {
@@ -85,10 +128,10 @@ export class DeliveryStore implements DeliveryState {
         attempts = case when p.desired_hash is not distinct from i.target_hash then i.attempts else least(i.attempts, 1) end,
         failure = case when p.desired_hash is not distinct from i.target_hash or i.retry_ms is not null then i.failure end,
         lost_at = case when ${SETTLED} then null else p.lost_at end,
-        held = p.held and not ${SETTLED},
+        held = p.held and not ${SETTLED}, rejected = p.rejected and not ${SETTLED},
         due_at = case
-          when i.held and not p.held then clock_timestamp()
-          when p.held and ${onlyLoses(sql.ref('p.desired'), RECORDED)} then null
+          when i.held and not p.held and not p.rejected then clock_timestamp()
+          when (p.held or p.rejected) and ${onlyLoses(DESIRED, RECORDED)} then null
           when i.retry_ms is not null then clock_timestamp() + i.retry_ms * interval '1 millisecond'
           when p.desired_hash is not distinct from i.target_hash then null
           when p.desired_hash is not distinct from i.synced_hash and i.sending = '[]' then null

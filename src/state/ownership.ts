@@ -124,7 +124,7 @@ export async function takeOver(
   if (!row)
     throw new SuprsyncError('checkpoint_missing', 'The state holds no checkpoint; was its schema emptied while we run?')
   const sliced = await sql<{ lsn: string | null }>`
-    select max(change_lsn)::text as lsn from profile where (due_at is not null or held) and change_lsn >= ${row.lsn}::pg_lsn`.execute(
+    select max(change_lsn)::text as lsn from profile where (due_at is not null or held or rejected) and change_lsn >= ${row.lsn}::pg_lsn`.execute(
     db,
   )
   const slicedLsn = sliced.rows[0]?.lsn ?? null

@@ -55,6 +55,7 @@ export async function unparkSome(
       select distinct_id from profile where distinct_id in (select distinct_id from picked) order by distinct_id for update),
     unparked as (
       update profile p set lane = 1, lost_at = case when ${lost} then coalesce(p.lost_at, now()) end, held = ${held},
+        lost_in = case when ${lost} and p.lost_at is null then (select next from breaker_look) else p.lost_in end,
         due_at = case when ${held} and ${onlyLoses(desired, STORED)} then null else p.due_at end
       from locked where p.distinct_id = locked.distinct_id and p.lane = ${PARKED}
       returning p.lost_at = now() as lost)

@@ -5,6 +5,7 @@ import type { Schema, StateDatabase } from './database.ts'
 export const STATE_TABLES: readonly string[] = [
   'backfill',
   'breaker',
+  'breaker_look',
   'breaker_loss',
   'checkpoint',
   'mapped_table',

@@ -25,7 +25,7 @@ export interface AttemptOptions {
   readonly send: Send
 }
 
-/** Sends one request; null when it was not sent because we are stopping. */
+/** Sends one request; null when it was not sent because we are stopping, or must not be any more. */
 export type Send = (distinctId: string, request: ApiRequest) => Promise<Outcome | null>
 
 export type AttemptEnd =

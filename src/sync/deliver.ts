@@ -164,7 +164,7 @@ export class Deliver {
   async #attempt(claim: Claim): Promise<AttemptEnd> {
     try {
       const { policy, secrets } = this.#options
-      const end = await attemptUser(claim, { policy, secrets, send: (id, request) => this.#send(id, request) })
+      const end = await attemptUser(claim, { policy, secrets, send: (_, request) => this.#send(claim, request) })
       if (end.kind === 'accepted') this.#refusals.forget(claim.distinctId)
       this.#observe(claim, end)
       return end
@@ -174,9 +174,10 @@ export class Deliver {
     }
   }
 
-  async #send(distinctId: string, request: ApiRequest): Promise<Outcome | null> {
-    const { gate, log } = this.#options
-    if (!(await gate.enter())) return null
+  async #send(claim: Claim, request: ApiRequest): Promise<Outcome | null> {
+    const { gate, log, state, owner } = this.#options
+    const { distinctId } = claim
+    if (!(await gate.enter(() => (claim.loses ? state.mayLose(owner, claim) : true)))) return null
     let outcome = UNREADABLE
     try {
       const drawn = await this.#exchange(distinctId, request)

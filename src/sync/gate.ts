@@ -58,17 +58,20 @@ export class Gate {
     return this.#guard.check()
   }
 
-  /** Resolves to true when a request may leave, which then must end with `leave`; to false when the gate was closed. */
-  async enter(): Promise<boolean> {
+  /**
+   * Resolves to true when a request may leave, which then must end with `leave`; to false when the gate was closed.
+   * @param mayLeave asked when its turn has come: what was right before it waited may not be so any more.
+   */
+  async enter(mayLeave: () => true | Promise<boolean> = () => true): Promise<boolean> {
     if (this.#closed) return false
     const { promise, resolve } = Promise.withResolvers<boolean>()
     this.#waiters.push({ resolve })
     this.#pump()
     if (!(await promise)) return false
-    // Asked last, just before the request leaves: who waited here may have stood still meanwhile.
-    const ours = this.#guard.check()
-    if (ours === true || (await ours.catch(() => false))) return true
+    // The guard last, just before the request leaves: who waited here, or for an answer, may have stood still meanwhile.
+    if ((await isTrue(mayLeave())) && (await isTrue(this.#guard.check()))) return true
     this.#limiter = releaseSlot(this.#limiter)
+    this.#pump()
     return false
   }
 
@@ -124,4 +127,9 @@ export class Gate {
     this.#metrics.hostState(state.kind)
     this.#onHostChange(state)
   }
+}
+
+/** What could not be asked is no. */
+async function isTrue(answer: true | Promise<boolean>): Promise<boolean> {
+  return answer === true || (await answer.catch(() => false))
 }

@@ -41,6 +41,9 @@ class LossyState implements DeliveryState {
   record(owner: string, records: readonly AttemptRecord[]): Promise<readonly string[]> {
     return this.#run('record', () => this.#state.record(owner, records))
   }
+  mayLose(owner: string, claim: Claim): Promise<boolean> {
+    return this.#state.mayLose(owner, claim)
+  }
   release(owner: string, claims: readonly Claim[]): Promise<void> {
     return this.#state.release(owner, claims)
   }

@@ -58,6 +58,7 @@ const STATE: StateReport = {
   failed: { byCode: [], atLeast: false },
   leftOut: { byKey: [], atLeast: false },
   breaker: null,
+  rejected: null,
 }
 
 interface Change {

@@ -13,6 +13,7 @@ const CLAIM: Claim = {
   desired: { channels: { $email: ['new@example.com'] }, properties: {} },
   desiredHash: 'h',
   held: false,
+  loses: false,
   erase: false,
   synced: null,
   syncedHash: null,

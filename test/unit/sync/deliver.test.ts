@@ -230,3 +230,20 @@ const POISON: Profile = {
   },
   properties: {},
 }
+
+test('a loss that may be sent no more when its turn comes is given back, and keeps nobody waiting', async () => {
+  const state = new FakeState()
+  // More than may be in flight at once, all before the one who may be sent.
+  const losing = Array.from({ length: 12 }, (_, at) => `gone-${at}`)
+  for (const id of losing) {
+    state.add(id)
+    state.losing.add(id)
+    if (id !== 'gone-0') state.kept.add(id)
+  }
+  state.add('ann')
+  await using delivery = startDelivery(state)
+  await until(() => pending(state).length === 0)
+  expect(delivery.sent).toEqual(['gone-0', 'ann'])
+  expect(delivery.deliver.inHand).toBe(0)
+  expect(state.users.get('gone-5')).toMatchObject({ claimedBy: null, sending: [] })
+})

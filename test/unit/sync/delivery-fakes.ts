@@ -25,6 +25,9 @@ export class FakeState implements DeliveryState {
   /** Called with every claim: `before` it did anything, or after it was committed; what it throws the caller gets. */
   onClaim: (when: 'before' | 'after', options: ClaimOptions) => void = () => undefined
   onRecord: () => void = () => undefined
+  /** Whose claims lose something, and of whom it may be sent no more. */
+  readonly losing = new Set<string>()
+  readonly kept = new Set<string>()
   /** Due, but of a transaction that is stored only in part. */
   unclaimable = false
 
@@ -50,6 +53,7 @@ export class FakeState implements DeliveryState {
         desired: EMPTY_PROFILE,
         desiredHash: 'h',
         held: false,
+        loses: this.losing.has(distinctId),
         erase: false,
         synced: null,
         syncedHash: null,
@@ -60,6 +64,14 @@ export class FakeState implements DeliveryState {
     })
     this.onClaim('after', options)
     return claims
+  }
+
+  async mayLose(_owner: string, { distinctId }: Claim): Promise<boolean> {
+    if (!this.kept.has(distinctId)) return true
+    // The claim that finds it next takes it out of the queue.
+    const user = this.users.get(distinctId)
+    if (user) user.dueAtMs = null
+    return false
   }
 
   async record(owner: string, records: readonly AttemptRecord[]): Promise<readonly string[]> {
