@@ -18,6 +18,7 @@ export interface Run {
 }
 
 export interface Installation extends AsyncDisposable {
+  readonly file: string
   /** `suprsync ARGS --config FILE`. */
   run(...args: readonly string[]): Promise<Run>
 }
@@ -45,6 +46,7 @@ export async function install(options: InstallationOptions): Promise<Installatio
   }
   await writeFile(file, JSON.stringify(config))
   return {
+    file,
     run: (...args) => runCommand([...args, '--config', file]),
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
   }
