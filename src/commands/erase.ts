@@ -9,6 +9,7 @@ import { outcomeOf } from '../core/outcome.ts'
 import { connectionConfig } from '../postgres/connection.ts'
 import type { StateDatabase } from '../state/database.ts'
 import {
+  type Order,
   orderErasure,
   purgeUser,
   readErasure,
@@ -24,6 +25,7 @@ import { RemoteReader } from '../sync/remote-reader.ts'
 import { readConfig } from './config-file.ts'
 import { configOption } from './config-option.ts'
 import { confirm } from './confirm.ts'
+import { expectErasable, stillLive } from './erasable.ts'
 import { printJson, printLine } from './output.ts'
 import { userAgent } from './package-info.ts'
 import { withState } from './with-state.ts'
@@ -43,8 +45,6 @@ interface Options {
 }
 
 const POLL_MS = 200
-/** A deletion that was committed just now has to come through the stream. */
-const STREAM_MS = 5_000
 const MOST_MS = 120_000
 const ATTEMPTS = 5
 
@@ -59,9 +59,10 @@ export function eraseCommand(): Command {
     .action(async (id: string, { config: path, yes, json }: Options) => {
       const config = await readConfig(path)
       await withState(config, async (db) => {
-        await refuseLive(db, config, id)
+        await expectErasable(db, config, id)
         await confirm('Erase this user in SuprSend and in the state? It cannot be undone.', { yes })
-        await erase(db, config, id)
+        // A person may have taken their time: it counts what is so now.
+        await erase(db, config, { distinctId: id, lsn: await expectErasable(db, config, id) })
         const receipt = await receiptOf(db, config, id)
         if (json) printJson(receipt)
         else for (const [name, value] of Object.entries(receipt)) printLine(`${name.padEnd(10)}  ${value}`)
@@ -69,23 +70,9 @@ export function eraseCommand(): Command {
     })
 }
 
-/** @throws SuprsyncError `user_still_live` */
-async function refuseLive(db: StateDatabase, { source }: Config, id: string): Promise<void> {
-  for (const deadline = performance.now() + STREAM_MS; ; await delay(POLL_MS)) {
-    const keys = await readLiveKeys(db, id)
-    if (keys.length === 0) return
-    if (performance.now() < deadline) continue
-    const { schema, name } = source.table
-    const rows = keys.length === 1 ? `The row ${keys[0]}` : `The rows ${keys.join(', ')}`
-    throw new SuprsyncError(
-      'user_still_live',
-      `${rows} of ${schema}.${name} still make this user: delete them, or let user.when turn them away, or it would come back.`,
-    )
-  }
-}
-
-async function erase(db: StateDatabase, config: Config, id: string): Promise<void> {
-  await orderErasure(db, id)
+async function erase(db: StateDatabase, config: Config, ordered: Order): Promise<void> {
+  const { distinctId: id } = ordered
+  if (!(await orderErasure(db, ordered))) throw stillLive(config, await readLiveKeys(db, id))
   const locks = await LockSession.acquire(connectionConfig(config.state.url.reveal()), config.state.schema)
   if (locks !== null) {
     await using _held = locks
@@ -96,7 +83,7 @@ async function erase(db: StateDatabase, config: Config, id: string): Promise<voi
   for (const deadline = performance.now() + MOST_MS; ; await delay(POLL_MS)) {
     const erasure = await readErasure(db, id)
     if (erasure.kind === 'done') break
-    if (erasure.kind === 'returned') throw new SuprsyncError('user_returned', 'A row of this user came back meanwhile.')
+    if (erasure.kind === 'returned') throw returned()
     if (erasure.kind === 'set_aside' || performance.now() > deadline) {
       const why = erasure.failure === null ? 'it is still pending' : `the last attempt ended with ${erasure.failure}`
       throw new SuprsyncError('erase_unfinished', `SuprSend has not deleted the user: ${why}. Run it again.`)
@@ -115,6 +102,7 @@ async function eraseOurselves(db: StateDatabase, config: Config, id: string): Pr
     exclusive: new Set<never>(),
   } as const
   const claim = await readErasureClaim(db, id)
+  if (claim === null) throw returned()
   for (let attempts = 1; ; attempts += 1) {
     const end = await attemptUser(claim, {
       policy,
@@ -129,6 +117,10 @@ async function eraseOurselves(db: StateDatabase, config: Config, id: string): Pr
     }
     await delay(500 * 2 ** attempts)
   }
+}
+
+function returned(): SuprsyncError {
+  return new SuprsyncError('user_returned', 'A row of this user came back meanwhile.')
 }
 
 async function purge(db: StateDatabase, id: string, how: { readonly told: boolean }): Promise<void> {

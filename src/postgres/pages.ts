@@ -4,7 +4,7 @@
 import type pg from 'pg'
 import { rowSize } from '../core/change-batch.ts'
 import { SuprsyncError } from '../core/error.ts'
-import { parseLsn } from '../core/lsn.ts'
+import { type Lsn, parseLsn } from '../core/lsn.ts'
 import type { Table, TextRow } from '../core/row.ts'
 import { parseSnapshot } from '../core/snapshot.ts'
 import type { Page, Pages, WalkedPage } from '../core/source-port.ts'
@@ -128,6 +128,12 @@ export class PageReader implements Pages {
 export async function readCurrentXid(pool: pg.Pool): Promise<bigint> {
   const { rows } = await pool.query<{ xid: string }>('select pg_snapshot_xmax(pg_current_snapshot())::text as xid')
   return BigInt(rows[0]?.xid ?? '0')
+}
+
+/** Whatever is committed later has a higher one. */
+export async function readInsertLsn(pool: pg.Pool): Promise<Lsn> {
+  const { rows } = await pool.query<{ lsn: string }>('select pg_current_wal_insert_lsn()::text as lsn')
+  return parseLsn(rows[0]?.lsn ?? '0/0')
 }
 
 /** Every transaction that is open now has a lower one, or none yet. */

@@ -8,6 +8,7 @@ import type { Reason } from '../core/profile.ts'
 import { jsonArray, textArray } from './array-literal.ts'
 import type { BreakerRules } from './breaker-store.ts'
 import type { Schema } from './database.ts'
+import { hashOf } from './erase-store.ts'
 import { loses, losesMore, onlyLoses, STORED } from './losses.ts'
 import { PARKED, parks } from './parked.ts'
 
@@ -83,6 +84,13 @@ export async function writeTruncate(
   )
 }
 
+/**
+ * Of who was erased, what was streamed from before that is not sent until all of it is stored, the deletion at its end too. A page shows
+ * who is there now.
+ */
+const ERASED_LSN = sql`case when i.change_lsn > '0/0' and exists (select from erased) then (
+    select e.lsn from erased e where e.id_hash = ${hashOf(sql.ref('i.distinct_id'))} and e.era = (select era from checkpoint)) end`
+
 // In the order of the ids, as everything that locks several profiles: capture and a sender that records never deadlock.
 // A user is due as soon as what it should be differs from what SuprSend accepted, or an outcome is open; one whose
 // `desired` is as before keeps its backoff or failure, a newer edit of one that was set aside is tried again.
@@ -106,7 +114,7 @@ export function profilesStatement(
     with written as (insert into profile as p (distinct_id, bucket, desired, desired_hash, reasons, lane, changed_at, pending_since, due_at, change_lsn)
     select i.distinct_id, (hashtextextended(i.distinct_id, 0) & 63)::smallint, i.desired, i.desired_hash, i.reasons, ${lane},
       to_timestamp(i.last_ms / 1000), case when i.desired is not null then to_timestamp(i.first_ms / 1000) end,
-      case when i.desired is not null then clock_timestamp() end, i.change_lsn
+      case when i.desired is not null then clock_timestamp() end, greatest(i.change_lsn, ${ERASED_LSN})
     from unnest(
       ${textArray(profiles.map((profile) => profile.distinctId))}::text[],
       ${jsonArray(profiles.map((profile) => profile.desired?.text ?? null))}::jsonb[],

@@ -1,10 +1,16 @@
 // Erasing a user: the order goes the ordinary road (a pending profile whose target is nobody), and when SuprSend holds nothing more
 // every row of state that names the user goes.
-import { type Kysely, sql } from 'kysely'
+import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { Claim } from '../core/delivery-port.ts'
+import { formatLsn, type Lsn } from '../core/lsn.ts'
 import type { Profile } from '../core/profile.ts'
 import type { Attempt } from '../core/unclear.ts'
 import type { Schema, StateDatabase } from './database.ts'
+
+/** In SQL; a text that names nobody. */
+export function hashOf(distinctId: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`sha256(convert_to(${distinctId}, 'UTF8'))`
+}
 
 /** Keys of rows that still make this user. */
 export async function readLiveKeys(db: Kysely<Schema>, distinctId: string): Promise<readonly string[]> {
@@ -16,7 +22,31 @@ export async function readLiveKeys(db: Kysely<Schema>, distinctId: string): Prom
 /** What is not known to be there may be: it is deleted all the same. */
 const PERHAPS = JSON.stringify([{ token: 'erase', target: { channels: {}, properties: {} } }])
 
-export async function orderErasure(db: Kysely<Schema>, distinctId: string): Promise<void> {
+export interface Order {
+  readonly distinctId: string
+  /** The source's position before its table was found to make no such user. */
+  readonly lsn: Lsn
+}
+
+/**
+ * Nothing is ordered while a row makes the user. What was committed before `lsn` and is still to be stored makes the user only until
+ * its deletion is stored, and is not sent before that (capture-writes.ts).
+ * @returns whether it was ordered.
+ */
+export async function orderErasure(db: StateDatabase, { distinctId, lsn }: Order): Promise<boolean> {
+  return await db.transaction().execute(async (transaction) => {
+    // Capture's transactions begin with this row: none is about to store such a row.
+    await sql`select from checkpoint for update`.execute(transaction)
+    if ((await readLiveKeys(transaction, distinctId)).length > 0) return false
+    await sql`
+      insert into erased (id_hash, era, lsn) select ${hashOf(sql`${distinctId}::text`)}, era, ${formatLsn(lsn)}::pg_lsn from checkpoint
+      on conflict (id_hash) do update set era = excluded.era, lsn = excluded.lsn`.execute(transaction)
+    await order(transaction, distinctId)
+    return true
+  })
+}
+
+async function order(db: Kysely<Schema>, distinctId: string): Promise<void> {
   await sql`
     insert into profile as p (distinct_id, bucket, sending, lane, changed_at, pending_since, due_at, change_lsn, erase)
     values (${distinctId}, (hashtextextended(${distinctId}, 0) & 63)::smallint, ${PERHAPS}::jsonb, 0, now(), now(), clock_timestamp(), '0/0', true)
@@ -46,11 +76,16 @@ export async function readErasure(db: Kysely<Schema>, distinctId: string): Promi
     : { kind: 'pending', failure: row.failure }
 }
 
-/** As a sender would claim it; for who holds the locks. */
-export async function readErasureClaim(db: Kysely<Schema>, distinctId: string): Promise<Claim> {
-  const { rows } = await sql<{ synced: Profile | null; synced_hash: string | null; sending: readonly Attempt[] }>`
-    select synced, synced_hash, sending from profile where distinct_id = ${distinctId}`.execute(db)
+/** As a sender would claim it; for who holds the locks. Null: its row came back before they were held. */
+export async function readErasureClaim(db: Kysely<Schema>, distinctId: string): Promise<Claim | null> {
+  const { rows } = await sql<{
+    synced: Profile | null
+    synced_hash: string | null
+    sending: readonly Attempt[]
+    erase: boolean
+  }>`select synced, synced_hash, sending, erase from profile where distinct_id = ${distinctId}`.execute(db)
   const row = rows[0]
+  if (row?.erase === false) return null
   return {
     distinctId,
     token: 'erase',

@@ -8,6 +8,7 @@ export const STATE_TABLES: readonly string[] = [
   'breaker_look',
   'breaker_loss',
   'checkpoint',
+  'erased',
   'mapped_table',
   'migration',
   'profile',

@@ -26,13 +26,25 @@ export class Tidy {
 
   /** One bite. A tombstone goes at the second run after it was made, at the earliest. */
   async run(): Promise<void> {
-    const { rows } = await sql<{ profiles: boolean; tombstones: boolean; era: number | null; now: string }>`
+    const { rows } = await sql<{
+      profiles: boolean
+      tombstones: boolean
+      erased: boolean
+      era: number | null
+      now: string
+    }>`
       select exists (select from profile where gone and synced is null) as profiles,
-        exists (select from source_row where gone_at is not null) as tombstones,
+        exists (select from source_row where gone_at is not null) as tombstones, exists (select from erased) as erased,
         (select era from checkpoint) as era, clock_timestamp()::text as now`.execute(this.#db)
     const found = rows[0]
     if (found?.profiles) await this.#removeProfiles()
+    if (found?.erased) await this.#forgetErased()
     if (found?.tombstones && found.era !== null) await this.#removeTombstones(found.era, found.now)
+  }
+
+  /** The stream has passed what it was noted for, or another history has begun. */
+  async #forgetErased(): Promise<void> {
+    await sql`delete from erased e using checkpoint c where e.lsn < c.lsn or e.era <> c.era`.execute(this.#db)
   }
 
   async #removeProfiles(): Promise<void> {

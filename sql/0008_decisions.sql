@@ -20,3 +20,10 @@ CREATE INDEX profile_rejected ON profile (distinct_id) WHERE rejected;
 -- Who is held is so by a breaker that is open; one that was closed halfway left them behind.
 INSERT INTO breaker (recent, users)
   SELECT count(*), greatest(count(*), 1) FROM profile WHERE held HAVING count(*) > 0 ON CONFLICT DO NOTHING;
+
+-- Who was erased, by a hash: what the stream still brings of them from before that is not sent (src/state/erase-store.ts).
+CREATE TABLE erased (
+  id_hash bytea PRIMARY KEY,
+  era     integer NOT NULL,
+  lsn     pg_lsn NOT NULL
+);
