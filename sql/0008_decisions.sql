@@ -23,7 +23,11 @@ INSERT INTO breaker (recent, users)
 
 -- Who was erased, by a hash: what the stream still brings of them from before that is not sent (src/state/erase-store.ts).
 CREATE TABLE erased (
-  id_hash bytea PRIMARY KEY,
-  era     integer NOT NULL,
-  lsn     pg_lsn NOT NULL
+  id_hash     bytea PRIMARY KEY,
+  era         integer NOT NULL,
+  lsn         pg_lsn NOT NULL,
+  -- Child rows of theirs are left in the application's tables, and were forgotten here: who comes back has them read again.
+  left_behind boolean NOT NULL DEFAULT false,
+  -- Who came back.
+  returned_id text
 );

@@ -28,6 +28,7 @@ import type { StateDatabase } from '../state/database.ts'
 import type { Owed } from '../sync/capture-session.ts'
 import type { CompiledSource, MappedTable } from '../sync/row-mapper.ts'
 import { openTables } from './compiled-tables.ts'
+import { readReturnedUsers } from './returned-users.ts'
 import { prepareSource } from './source-start.ts'
 
 const WATCH_EVERY_MS = 5_000
@@ -122,7 +123,9 @@ export class SourceWiring implements AsyncDisposable {
     { tables }: CompiledSource,
     { wake, signal }: { readonly wake: Wake; readonly signal: AbortSignal },
   ): Promise<readonly BackfillRun[]> {
+    const { config, state, log } = this.#options
     while (!signal.aborted) {
+      await readReturnedUsers(state, config, log)
       const runs = await this.#unfinished(store, tables)
       if (runs.length > 0) return runs
       await wake.wait(LOOK_EVERY_MS, signal)

@@ -3,7 +3,15 @@
 // process nothing of ours is committed (DESIGN §5.5). Batched: one statement for any number of
 // rows; those that write are in capture-writes.ts.
 import { type Kysely, type RawBuilder, sql } from 'kysely'
-import type { CaptureState, StateCommit, SweepWalk, TruncateWalk, Walk, WalkedRows } from '../core/capture-port.ts'
+import type {
+  CaptureState,
+  ProfileWrite,
+  StateCommit,
+  SweepWalk,
+  TruncateWalk,
+  Walk,
+  WalkedRows,
+} from '../core/capture-port.ts'
 import { SuprsyncError } from '../core/error.ts'
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts'
 import { documentOf, type Profile, type Reason } from '../core/profile.ts'
@@ -17,6 +25,7 @@ import { type BreakerRules, countLosses } from './breaker-store.ts'
 import {
   forgetRows,
   profilesStatement,
+  type WrittenProfiles,
   writeBackfill,
   writeMarks,
   writeRows,
@@ -24,6 +33,7 @@ import {
   writeTruncate,
 } from './capture-writes.ts'
 import type { Schema, StateDatabase } from './database.ts'
+import { noteReturned } from './erase-store.ts'
 import { unparkSome } from './parked.ts'
 
 interface StoredRecord {
@@ -201,7 +211,7 @@ export class CaptureStore implements CaptureState {
       const profiles = profilesStatement(write, this.#breaker) // made while PostgreSQL writes the rows
       await rows
       if (write.seen) await writeSeen(transaction, write.seen)
-      if (write.profiles.length > 0) await this.#writeProfiles(transaction, profiles)
+      if (write.profiles.length > 0) await this.#writeProfiles(transaction, profiles, write.profiles)
       if (write.marks.length > 0) await writeMarks(transaction, source, write.marks)
       if (write.truncate) await writeTruncate(transaction, this.era, write.truncate)
       if (write.forget) await forgetRows(transaction, write.forget)
@@ -257,8 +267,17 @@ export class CaptureStore implements CaptureState {
     }
   }
 
-  async #writeProfiles(db: Kysely<Schema>, statement: RawBuilder<{ losses: number }>): Promise<void> {
+  async #writeProfiles(
+    db: Kysely<Schema>,
+    statement: RawBuilder<WrittenProfiles>,
+    profiles: readonly ProfileWrite[],
+  ): Promise<void> {
     const { rows } = await statement.execute(db)
+    if (rows[0]?.awaited)
+      await noteReturned(
+        db,
+        profiles.filter(({ desired }) => desired !== null),
+      )
     await this.#count(db, rows[0]?.losses ?? 0)
   }
 

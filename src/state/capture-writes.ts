@@ -91,13 +91,19 @@ export async function writeTruncate(
 const ERASED_LSN = sql`case when i.change_lsn > '0/0' and exists (select from erased) then (
     select e.lsn from erased e where e.id_hash = ${hashOf(sql.ref('i.distinct_id'))} and e.era = (select era from checkpoint)) end`
 
+export interface WrittenProfiles {
+  readonly losses: number
+  /** Somebody who was erased is to be noted when they come back. */
+  readonly awaited: boolean
+}
+
 // In the order of the ids, as everything that locks several profiles: capture and a sender that records never deadlock.
 // A user is due as soon as what it should be differs from what SuprSend accepted, or an outcome is open; one whose
 // `desired` is as before keeps its backoff or failure, a newer edit of one that was set aside is tried again.
 export function profilesStatement(
   { profiles, lane, parking }: Pick<StateCommit, 'profiles' | 'lane' | 'parking'>,
   breaker: BreakerRules | null,
-): RawBuilder<{ losses: number }> {
+): RawBuilder<WrittenProfiles> {
   const desired = sql.ref('excluded.desired')
   const waits = parks(parking)
   // What is parked may come back with the next page: it is counted when it is let go.
@@ -151,7 +157,7 @@ export function profilesStatement(
         else p.failure end
     where p.desired_hash is distinct from excluded.desired_hash or p.reasons is distinct from excluded.reasons
     returning p.lost_at = now() as lost)
-    select (count(*) filter (where lost))::int as losses from written`
+    select (count(*) filter (where lost))::int as losses, exists (select from erased where left_behind) as awaited from written`
 }
 
 function reasonsText(reasons: readonly Reason[]): string | null {

@@ -5,6 +5,7 @@ import type { Claim } from '../core/delivery-port.ts'
 import { formatLsn, type Lsn } from '../core/lsn.ts'
 import type { Profile } from '../core/profile.ts'
 import type { Attempt } from '../core/unclear.ts'
+import { textArray } from './array-literal.ts'
 import type { Schema, StateDatabase } from './database.ts'
 
 /** In SQL; a text that names nobody. */
@@ -40,7 +41,9 @@ export async function orderErasure(db: StateDatabase, { distinctId, lsn }: Order
     if ((await readLiveKeys(transaction, distinctId)).length > 0) return false
     await sql`
       insert into erased (id_hash, era, lsn) select ${hashOf(sql`${distinctId}::text`)}, era, ${formatLsn(lsn)}::pg_lsn from checkpoint
-      on conflict (id_hash) do update set era = excluded.era, lsn = excluded.lsn`.execute(transaction)
+      on conflict (id_hash) do update set era = excluded.era, lsn = excluded.lsn, returned_id = null`.execute(
+      transaction,
+    )
     await order(transaction, distinctId)
     return true
   })
@@ -119,14 +122,54 @@ export async function purgeUser(
       select exists (select from backfill where finished_at is null) as busy`.execute(transaction)
     if (rows[0]?.busy) return false
     await sql`
-      delete from source_row where user_key in (
-        select key from source_row where distinct_id = ${distinctId} and user_key is null)`.execute(transaction)
+      with forgotten as (
+        delete from source_row where user_key in (
+          select key from source_row where distinct_id = ${distinctId} and user_key is null)
+        returning part)
+      update erased set left_behind = true
+      where id_hash = ${hashOf(sql`${distinctId}::text`)} and exists (select from forgotten where part is not null)`.execute(
+      transaction,
+    )
     await sql`delete from source_row where distinct_id = ${distinctId} and part is null`.execute(transaction)
     await sql`
       delete from profile where distinct_id = ${distinctId} and desired is null
         and (${told}::boolean or (synced is null and sending = '[]'))`.execute(transaction)
     return true
   })
+}
+
+/**
+ * Of users who are there, those who were erased with child rows left behind. What the stream still brings from before makes nobody come
+ * back.
+ */
+export async function noteReturned(
+  db: Kysely<Schema>,
+  users: readonly { readonly distinctId: string; readonly changeLsn: Lsn }[],
+): Promise<void> {
+  await sql`
+    update erased e set returned_id = i.distinct_id
+    from unnest(${textArray(users.map(({ distinctId }) => distinctId))}::text[],
+      ${textArray(users.map(({ changeLsn }) => formatLsn(changeLsn)))}::pg_lsn[]) as i (distinct_id, change_lsn)
+    where e.left_behind and e.id_hash = ${hashOf(sql.ref('i.distinct_id'))} and (i.change_lsn = '0/0' or i.change_lsn >= e.lsn)`.execute(
+    db,
+  )
+}
+
+export async function readReturned(db: Kysely<Schema>): Promise<readonly string[]> {
+  const { rows } = await sql<{ returned_id: string }>`
+    select returned_id from erased where returned_id is not null order by returned_id limit 10`.execute(db)
+  return rows.map(({ returned_id }) => returned_id)
+}
+
+/** Its child rows are being read again, or nobody is there of whom there could be any. */
+export async function forgetReturned(
+  db: Kysely<Schema>,
+  distinctId: string,
+  { read }: { readonly read: boolean },
+): Promise<void> {
+  await (read
+    ? sql`delete from erased where returned_id = ${distinctId}`.execute(db)
+    : sql`update erased set returned_id = null where returned_id = ${distinctId}`.execute(db))
 }
 
 export async function readPosition(db: Kysely<Schema>): Promise<string | null> {

@@ -42,9 +42,11 @@ export class Tidy {
     if (found?.tombstones && found.era !== null) await this.#removeTombstones(found.era, found.now)
   }
 
-  /** The stream has passed what it was noted for, or another history has begun. */
+  /** The stream has passed what it was noted for; or another history has begun, for which every table is read again. */
   async #forgetErased(): Promise<void> {
-    await sql`delete from erased e using checkpoint c where e.lsn < c.lsn or e.era <> c.era`.execute(this.#db)
+    await sql`delete from erased e using checkpoint c where (e.lsn < c.lsn and not e.left_behind) or e.era <> c.era`.execute(
+      this.#db,
+    )
   }
 
   async #removeProfiles(): Promise<void> {

@@ -6,6 +6,7 @@ import type { JsonObject } from '../../src/core/json.ts'
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { type Run, runCommand } from '../support/installation.ts'
+import { expectConverged } from '../support/oracle.ts'
 import { type Service, startService } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 import { createUsersTable, insertUsers } from '../support/workload.ts'
@@ -121,3 +122,20 @@ test('a refusal is told, and nothing of the state goes', () =>
     expect((await erase('4', '--yes')).code).toBe(0)
     expect(await traces('4')).toBe(0)
   }, 'keep'))
+
+test('one who comes back has the child rows that were left in the tables, which the state had forgotten', () =>
+  world(async (it) => {
+    const { database, emulator, service, erase, traces } = it
+    await gone(it, '3')
+    expect((await erase('3', '--yes')).code).toBe(0)
+    expect(await traces('3')).toBe(0)
+    // Rows of somebody else are none of theirs.
+    await database.query("INSERT INTO users (id, email) VALUES (7, 'seventh@example.com')")
+    await until(() => emulator.users().has('7'), { what: 'user 7' })
+    await database.query("INSERT INTO users (id, email) VALUES (3, 'again@example.com')")
+    await expectConverged({ database, emulator, config: service.config })
+    expect(emulator.users().get('3')?.channels).toEqual({ $email: ['again@example.com'], $androidpush: ['token-3'] })
+    await until(async () => (await database.query('SELECT FROM suprsync.erased')).length === 0, {
+      what: 'the mark to be gone',
+    })
+  }, 'delete'))
