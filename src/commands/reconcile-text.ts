@@ -1,5 +1,6 @@
 // What `reconcile` found, as people read it and as JSON lines. Ids, keys and counts only, never a value (P8); ids and keys come from
 // rows: what could write to the terminal is spelt out.
+import { showName } from '../core/masking.ts'
 import { isDrift } from '../core/reconcile.ts'
 import { driftedUsers, type ReconcileSummary } from '../core/reconcile-summary.ts'
 import { printable } from './failed-text.ts'
@@ -56,7 +57,7 @@ function notes({ distinctId, stale, repaired }: ReconciledUser): readonly string
 }
 
 function list(keys: readonly string[]): string {
-  return keys.map(printable).join(', ')
+  return names(keys).map(printable).join(', ')
 }
 
 export function formatReconcileSummary({ summary, repair, serviceRunning }: ReconcileEnd): string {
@@ -78,7 +79,7 @@ export function formatReconcileSummary({ summary, repair, serviceRunning }: Reco
   return [
     `${count(compared)} ${compared === 1 ? 'user' : 'users'} compared: ${found.join(', ')}.`,
     ...(passed.length === 0 ? [] : [`not compared: ${passed.join(', ')}`]),
-    ...keys.map((each) => `${each.kind.padEnd(10)} ${count(each.count)} ${printable(each.key)}`),
+    ...keys.map((each) => `${each.kind.padEnd(10)} ${count(each.count)} ${printable(showName(each.key, 'masked'))}`),
     ...failures.map((each) => `GET failed ${count(each.count)} ${each.code}`),
     ...(repair ? [repairLine(repaired, serviceRunning)] : advice(summary)),
   ].join('\n')
@@ -97,12 +98,27 @@ function advice(summary: ReconcileSummary): readonly string[] {
 /** Names are stable: docs/operations.md. */
 export function reconciledJson({ distinctId, row, verdict, stale, repaired }: ReconciledUser): object {
   const { kind, different, extra, failure } = verdict
-  return { type: 'user', id: distinctId, row, result: kind, different, extra, stale, repaired, failure }
+  return {
+    type: 'user',
+    id: distinctId,
+    row,
+    result: kind,
+    ...{ different: names(different), extra: names(extra) },
+    stale,
+    repaired,
+    failure,
+  }
 }
 
 export function reconcileSummaryJson({ summary, serviceRunning }: ReconcileEnd): object {
-  const { users, keys, failures, repaired } = summary
+  const { users, failures, repaired } = summary
+  const keys = summary.keys.map((each) => ({ ...each, key: showName(each.key, 'masked') }))
   return { type: 'summary', users, keys, failures, repaired, service_running: serviceRunning }
+}
+
+/** A member of a row's own object may be named by an address (core/masking.ts). */
+function names(keys: readonly string[]): readonly string[] {
+  return keys.map((key) => showName(key, 'masked'))
 }
 
 function count(number: number): string {

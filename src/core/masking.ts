@@ -31,16 +31,27 @@ function showOperation(operation: Operation, masking: Masking): JsonObject {
   if ('$append' in operation) return { $append: showMembers(operation.$append, masking) }
   if ('$remove' in operation) return { $remove: showMembers(operation.$remove, masking) }
   if ('$set' in operation) return { $set: showMembers(operation.$set, masking) }
-  return operation
+  return { $unset: operation.$unset.map((name) => showName(name, masking)) }
 }
 
-/** Channels, properties, and what stands beside a push token: keys are the mapping's or the API's own. */
+/** Channels, properties, and what stands beside a push token. */
 function showMembers(members: JsonObject, masking: Masking): JsonObject {
-  const shown = Object.entries(members).map(([key, value]) => [
-    key,
-    isChannelKey(key) ? showChannel(value, masking) : showMember(key, value, masking),
-  ])
+  const shown = new Map<string, Json>()
+  for (const [key, value] of Object.entries(members)) {
+    const name = showName(key, masking)
+    let free = name
+    for (let more = 2; shown.has(free); more += 1) free = `${name} ${more}`
+    shown.set(free, isChannelKey(key) ? showChannel(value, masking) : showMember(key, value, masking))
+  }
   return Object.fromEntries(shown)
+}
+
+/**
+ * Keys are the mapping's or the API's own, but for the members of a whole object (`properties`), which are the row's: an application
+ * may have named them by addresses.
+ */
+export function showName(name: string, masking: Masking): string {
+  return masking === 'masked' && /@|\d{6}/.test(name) ? maskText(name) : name
 }
 
 function showMember(key: string, value: Json, masking: Masking): Json {

@@ -171,3 +171,34 @@ test('mistakes: no such user, options that exclude one another, SuprSend away', 
     expect(away.code).toBe(1)
     expect(away.stderr).toMatch(/cannot be compared/)
   }))
+
+test('an object of a row whose members are named by addresses shows none of them', async () => {
+  await using database = await createTestDatabase()
+  await using emulator = await startEmulator()
+  const directory = await mkdtemp(join(tmpdir(), 'suprsync-plan-'))
+  try {
+    await database.query('CREATE TABLE users (id int PRIMARY KEY, contacts jsonb)')
+    await database.query(
+      `INSERT INTO users VALUES (1, '{"canary@example.com": "friend", "+447911123423": 1, "plan": 2}')`,
+    )
+    const file = join(directory, 'plan.json')
+    const config = {
+      version: 1,
+      source: { url: database.url, table: 'users', slot: database.slot },
+      suprsend: { api_key: 'key', base_url: emulator.url },
+      user: { distinct_id: 'id' },
+      properties: { from: 'contacts' },
+    }
+    await writeFile(file, JSON.stringify(config))
+    for (const args of [[], ['--json'], ['--user', '1']]) {
+      const { code, stdout } = await runCommand(['plan', '--config', file, ...args])
+      expect(code).toBe(0)
+      expect(stdout).toContain('plan')
+      expect(stdout).not.toMatch(/canary|7911123/)
+    }
+    const shown = await runCommand(['plan', '--config', file, '--show-values'])
+    expect(shown.stdout).toContain('canary@example.com')
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+})

@@ -40,6 +40,19 @@ test('of an object of the API each field is shown, the names of others are not',
   })
 })
 
+test('a name that only a row knows may be an address as well', () => {
+  const body = { 'ada@example.com': 1, 'ann@example.org': 2, 'adi@example.com': 3, '+447911123423': 'x', plan_2024: 4 }
+  const names = (masking: Masking) => Object.keys(showRequest({ kind: 'upsert', body }, masking).body ?? {})
+  expect(names('masked')).toEqual([
+    ...['a…@e….com (15)', 'a…@e….org (15)', 'a…@e….com (15) 2', '+44…23 (13)', 'plan_2024'],
+  ])
+  expect(names('clear')).toEqual(Object.keys(body))
+  const operations = [{ $unset: ['ada@example.com', 'plan'] }]
+  expect(showRequest({ kind: 'edit', operations }, 'masked').body).toEqual({
+    operations: [{ $unset: ['a…@e….com (15)', 'plan'] }],
+  })
+})
+
 test.each<[Masking, Json]>([
   ['masked', 'text(6)'],
   ['clear', 'token1'],
