@@ -13,6 +13,7 @@ import { namedKeys } from '../core/reconcile.ts'
 import type { ServiceStatus } from '../core/service-status.ts'
 import { Wake } from '../core/wake.ts'
 import { connectionConfig } from '../postgres/connection.ts'
+import { identifySystem } from '../postgres/system.ts'
 import { failRun } from '../state/backfill-request.ts'
 import type { BreakerRules } from '../state/breaker-store.ts'
 import { openStateDatabase, type StateDatabase } from '../state/database.ts'
@@ -74,6 +75,8 @@ export class RunningService implements AsyncDisposable {
     const tidy = new Tidy(state, source.pool)
     /** Up to where this process knows the slot to be captured; the state itself may be out of reach. */
     let captured: Lsn | null = null
+    /** The server's system identifier. */
+    let capturedFrom: bigint | null = null
     this.#watch = new StateWatch(state, stateLog)
     this.#walGuard = new WalGuard({
       source: source.pool,
@@ -83,10 +86,12 @@ export class RunningService implements AsyncDisposable {
         const { kind } = this.#service.capture
         return kind === 'streaming' || kind === 'broken' ? kind : 'neither'
       },
-      known: async () =>
-        captured === null
-          ? await readSlotKnowledge(source.pool, state, config.source.slot)
-          : { intended: true, lsn: captured },
+      known: async () => {
+        if (captured === null) return await readSlotKnowledge(source.pool, state, config.source.slot)
+        const { systemIdentifier } = await identifySystem(source.pool)
+        const isSame = systemIdentifier === capturedFrom
+        return { intended: isSame, lsn: isSame ? captured : null }
+      },
       log: captureLog,
     })
     const wake = new Wake()
@@ -116,8 +121,10 @@ export class RunningService implements AsyncDisposable {
                 },
                 openSource: () => source.openSource(),
                 takeOver: async () => {
+                  const { systemIdentifier } = await identifySystem(source.pool)
                   const taken = await takeOver(state, breakerRules(config, captureLog))
                   captured = taken.lsn
+                  capturedFrom = systemIdentifier
                   return taken
                 },
                 owed: (store, compiled) => source.owed(store, compiled),
