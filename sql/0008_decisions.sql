@@ -31,3 +31,7 @@ CREATE TABLE erased (
   -- Who came back.
   returned_id text
 );
+
+-- The newest change of which a slice is stored, while its transaction's end may not be: told at a start without asking every profile.
+ALTER TABLE checkpoint ADD COLUMN sliced_lsn pg_lsn;
+UPDATE checkpoint SET sliced_lsn = (SELECT max(change_lsn) FROM profile WHERE due_at IS NOT NULL OR held);

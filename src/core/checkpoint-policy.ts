@@ -3,7 +3,8 @@
 // at most every ten seconds, so that our own writes, which make WAL too, never keep us busy.
 // The server lets go of WAL only up to the last list of running transactions that we confirmed past, and writes such a list
 // 15 s apart: a burst that ends is followed by one more write, or its WAL would stay until the next one.
-import type { Lsn } from './lsn.ts'
+import type { StateCommit } from './capture-port.ts'
+import { type Lsn, later, NO_LSN } from './lsn.ts'
 
 const SEGMENT_BITS = 24n // wal_segment_size is 16 MB unless the cluster was made with another
 const LEAST_INTERVAL_MS = 10_000
@@ -38,4 +39,15 @@ export function walRelease(progress: IdleProgress): 'begins' | 'waited for' | 'd
 
 function passesSegment({ settled, persisted }: IdleProgress): boolean {
   return settled >> SEGMENT_BITS !== persisted >> SEGMENT_BITS
+}
+
+/** The newest change of a slice, which leaves the checkpoint before it; null: it is none, or of no streamed change. */
+export function slicedLsn({ lsn, rows, profiles }: Pick<StateCommit, 'lsn' | 'rows' | 'profiles'>): Lsn | null {
+  if (lsn !== null) return null
+  const changes = [
+    ...rows.flatMap(({ version }) => version.changeLsn ?? []),
+    ...profiles.map(({ changeLsn }) => changeLsn),
+  ]
+  const newest = changes.reduce(later, NO_LSN)
+  return newest === NO_LSN ? null : newest
 }

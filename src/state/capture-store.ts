@@ -12,6 +12,7 @@ import type {
   Walk,
   WalkedRows,
 } from '../core/capture-port.ts'
+import { slicedLsn } from '../core/checkpoint-policy.ts'
 import { SuprsyncError } from '../core/error.ts'
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts'
 import { documentOf, type Profile, type Reason } from '../core/profile.ts'
@@ -205,7 +206,7 @@ export class CaptureStore implements CaptureState {
 
   async commit(source: string, write: StateCommit, beforeCommit: () => void): Promise<void> {
     await this.#db.transaction().execute(async (transaction) => {
-      await this.#fence(transaction, write.lsn, write.pagesLsn)
+      await this.#fence(transaction, { lsn: write.lsn, pagesLsn: write.pagesLsn, slicedLsn: slicedLsn(write) })
       const rows = writeRows(transaction, this.era, write.rows)
       rows.catch(() => undefined) // heard below
       const profiles = profilesStatement(write, this.#breaker) // made while PostgreSQL writes the rows
@@ -223,7 +224,7 @@ export class CaptureStore implements CaptureState {
   /** Notes the tables that have to be read, in this order, how they are followed now, and which are followed no more. */
   async owe(tables: readonly OwedTable[], now: readonly TableState[], leftOut: readonly string[]): Promise<void> {
     await this.#db.transaction().execute(async (transaction) => {
-      await this.#fence(transaction, null)
+      await this.#fence(transaction, NOWHERE)
       await oweBackfills(transaction, this.era, tables)
       for (const table of now) await noteTable(transaction, table)
       if (leftOut.length > 0) await noteLeftOut(transaction, leftOut)
@@ -232,7 +233,7 @@ export class CaptureStore implements CaptureState {
 
   async dropTable(source: string): Promise<void> {
     await this.#db.transaction().execute(async (transaction) => {
-      await this.#fence(transaction, null)
+      await this.#fence(transaction, NOWHERE)
       await sql`delete from source_table where source = ${source}`.execute(transaction)
       await sql`delete from mapped_table where source = ${source}`.execute(transaction)
     })
@@ -241,7 +242,7 @@ export class CaptureStore implements CaptureState {
   async unpark(): Promise<number> {
     for (let users = 0; ; ) {
       const some = await this.#db.transaction().execute(async (transaction) => {
-        await this.#fence(transaction, null)
+        await this.#fence(transaction, NOWHERE)
         const { users, losses } = await unparkSome(transaction, this.#breaker)
         await this.#count(transaction, losses)
         return users
@@ -252,14 +253,15 @@ export class CaptureStore implements CaptureState {
   }
 
   async advance(lsn: Lsn): Promise<void> {
-    await this.#fence(this.#db, lsn)
+    await this.#fence(this.#db, { ...NOWHERE, lsn })
   }
 
-  async #fence(db: Kysely<Schema>, lsn: Lsn | null, pagesLsn: Lsn | null = null): Promise<void> {
-    const position = lsn === null ? null : formatLsn(lsn)
-    const pages = pagesLsn === null ? null : formatLsn(pagesLsn)
+  async #fence(db: Kysely<Schema>, to: Positions): Promise<void> {
+    const text = (lsn: Lsn | null) => (lsn === null ? null : formatLsn(lsn))
+    const position = text(to.lsn)
     const { numAffectedRows } = await sql`
-      update checkpoint set lsn = greatest(lsn, ${position}::pg_lsn), pages_lsn = greatest(pages_lsn, ${pages}::pg_lsn),
+      update checkpoint set lsn = greatest(lsn, ${position}::pg_lsn), pages_lsn = greatest(pages_lsn, ${text(to.pagesLsn)}::pg_lsn),
+        sliced_lsn = greatest(sliced_lsn, ${text(to.slicedLsn)}::pg_lsn),
         advanced_at = case when lsn < ${position}::pg_lsn then now() else advanced_at end
       where epoch = ${this.#epoch}::bigint`.execute(db)
     if (numAffectedRows !== 1n) {
@@ -286,6 +288,15 @@ export class CaptureStore implements CaptureState {
     if (await countLosses(db, losses, this.#breaker.settings)) this.#breaker.onTrip()
   }
 }
+
+/** How far the checkpoint moves; null: not at all. */
+interface Positions {
+  readonly lsn: Lsn | null
+  readonly pagesLsn: Lsn | null
+  readonly slicedLsn: Lsn | null
+}
+
+const NOWHERE: Positions = { lsn: null, pagesLsn: null, slicedLsn: null }
 
 /** Rows of one page share their snapshot, which is parsed once. */
 function storedRows(rows: readonly StoredRecord[]): readonly StoredRow[] {

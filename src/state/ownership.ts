@@ -63,7 +63,7 @@ export async function beginEra(db: StateDatabase, next: NewCheckpoint, gap: stri
   await db.transaction().execute(async (transaction) => {
     await sql`
       update checkpoint set era = era + 1, epoch = epoch + 1, system_identifier = ${next.systemIdentifier}, timeline = ${next.timeline},
-        slot = ${next.slot}, table_oid = ${next.tableOid}, lsn = ${formatLsn(next.lsn)}::pg_lsn, pages_lsn = '0/0',
+        slot = ${next.slot}, table_oid = ${next.tableOid}, lsn = ${formatLsn(next.lsn)}::pg_lsn, pages_lsn = '0/0', sliced_lsn = null,
         start_xid = ${next.startXid.toString()}::xid8, advanced_at = now()`.execute(transaction)
     await sql`update mapped_table set gap = ${gap}`.execute(transaction)
     await sql`delete from source_table`.execute(transaction)
@@ -118,20 +118,16 @@ export async function takeOver(
   readonly slicedLsn: Lsn | null
   readonly startXid: bigint
 }> {
-  const { rows } = await sql<{ era: number; lsn: string; epoch: string; start_xid: string }>`
-    update checkpoint set epoch = epoch + 1 returning era, lsn::text, epoch::text, start_xid::text`.execute(db)
+  const { rows } = await sql<{ era: number; lsn: string; epoch: string; start_xid: string; sliced: string | null }>`
+    update checkpoint set epoch = epoch + 1 returning era, lsn::text, epoch::text, start_xid::text,
+      case when sliced_lsn >= lsn then sliced_lsn end::text as sliced`.execute(db)
   const row = rows[0]
   if (!row)
     throw new SuprsyncError('checkpoint_missing', 'The state holds no checkpoint; was its schema emptied while we run?')
-  const sliced = await sql<{ lsn: string | null }>`
-    select max(change_lsn)::text as lsn from profile where (due_at is not null or held or rejected) and change_lsn >= ${row.lsn}::pg_lsn`.execute(
-    db,
-  )
-  const slicedLsn = sliced.rows[0]?.lsn ?? null
   return {
     state: new CaptureStore(db, { era: row.era, epoch: row.epoch }, breaker),
     lsn: parseLsn(row.lsn),
-    slicedLsn: slicedLsn === null ? null : parseLsn(slicedLsn),
+    slicedLsn: row.sliced === null ? null : parseLsn(row.sliced),
     startXid: BigInt(row.start_xid),
   }
 }
