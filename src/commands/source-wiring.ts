@@ -97,12 +97,13 @@ export class SourceWiring implements AsyncDisposable {
     const known = await readMappedTables(state)
     const now = await this.#states(tables)
     const { owed, dropped } = decideRemap(known, now)
-    for (const { source, reason, what, sweep } of owed) {
-      if (what === null) continue
+    for (const { source, change, sweep } of owed) {
+      if (change === null) continue
+      const { code, what } = change
       const message = `The table ${source} ${what}.`
-      if (config.recovery === 'manual' && sweep) throw new SuprsyncError(reason, `${message} ${RECOVER_BY_HAND}`)
+      if (config.recovery === 'manual' && sweep) throw new SuprsyncError(code, `${message} ${RECOVER_BY_HAND}`)
       log.warn(
-        { code: reason, table: source },
+        { code, table: source },
         `${message} Its rows are read again${sweep ? ', and what is gone is removed' : ''}.`,
       )
     }

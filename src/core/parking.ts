@@ -23,7 +23,9 @@ export function parking({ by, stepsLeft }: CommitBy): Parking {
   return stepsLeft > 1 ? 'emptied' : 'kept'
 }
 
-/** Runs with these reasons are steps. */
+/** Runs with these reasons are steps, and so is one that takes the place of a step. */
+export const STEPS: readonly string[] = [MAPPING_CHANGED, LEFT_OUT]
+
 export function isStep(reason: string): boolean {
-  return reason === MAPPING_CHANGED || reason === LEFT_OUT
+  return STEPS.includes(reason)
 }

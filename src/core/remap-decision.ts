@@ -2,7 +2,7 @@
 // is new, is read again; one whose changes may have been missed is read and swept; what a table that is mapped no more gave
 // is taken back. A reading that is owed counts only when it sees all that was committed before: of that nothing may be streamed
 // any more, or it was mapped as before. Pure.
-import { shapeChange, type TableShape } from './table-shape.ts'
+import { type ShapeChange, shapeChange, type TableShape } from './table-shape.ts'
 
 export interface TableState {
   /** Schema and table. */
@@ -22,10 +22,10 @@ export interface KnownTable {
 
 export interface OwedReading {
   readonly source: string
-  /** `first_start`, `mapping_changed`, the code of a gap, or how the table changed. */
+  /** `first_start`, `mapping_changed` whatever else happened, the code of a gap, or how the table changed. */
   readonly reason: string
-  /** For people, where the table changed: `was replaced …`; else null. */
-  readonly what: string | null
+  /** How the table changed, if it did. */
+  readonly change: ShapeChange | null
   /** Changes were missed: rows that are not found are gone. */
   readonly sweep: boolean
 }
@@ -48,13 +48,14 @@ export function decideRemap(known: readonly KnownTable[], now: readonly TableSta
     const { source } = is
     const was = before.get(source)
     if (was === undefined) {
-      return [{ source, reason: known.length === 0 ? 'first_start' : MAPPING_CHANGED, what: null, sweep: false }]
+      return [{ source, reason: known.length === 0 ? 'first_start' : MAPPING_CHANGED, change: null, sweep: false }]
     }
-    if (was.gap !== null) return [{ source, reason: was.gap, what: null, sweep: true }]
+    // It comes first: while rows of two mappings are stored, who loses something waits (core/parking.ts).
+    const remapped = was.mappingHash === is.mappingHash ? null : MAPPING_CHANGED
+    if (was.gap !== null) return [{ source, reason: remapped ?? was.gap, change: null, sweep: true }]
     const change = was.shape && shapeChange(was.shape, is.shape)
-    if (change) return [{ source, reason: change.code, what: change.what, sweep: change.sweep }]
-    if (was.mappingHash === is.mappingHash) return []
-    return [{ source, reason: MAPPING_CHANGED, what: null, sweep: false }]
+    if (change) return [{ source, reason: remapped ?? change.code, change, sweep: change.sweep }]
+    return remapped === null ? [] : [{ source, reason: remapped, change: null, sweep: false }]
   })
   return { owed, dropped: known.filter(({ source }) => !after.has(source)).map(({ source }) => source) }
 }

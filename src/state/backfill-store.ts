@@ -1,7 +1,7 @@
 // Backfill runs as state keeps them, and the mapping under which each table was stored: which runs are owed, and how far they
 // are. Their progress is written by CaptureStore.commit, in the transaction of each page.
 import { type Kysely, sql } from 'kysely'
-import { isStep } from '../core/parking.ts'
+import { isStep, STEPS } from '../core/parking.ts'
 import { type KnownTable, LEFT_OUT, type TableState } from '../core/remap-decision.ts'
 import type { TextRow } from '../core/row.ts'
 import type { TableShape } from '../core/table-shape.ts'
@@ -90,9 +90,9 @@ export async function oweBackfills(db: Kysely<Schema>, era: number, tables: read
     const { source } = table
     await sql`
       with former as (
-        delete from backfill where source = ${source} and finished_at is null returning start_xid, era, sweep)
+        delete from backfill where source = ${source} and finished_at is null returning start_xid, era, sweep, reason)
       insert into backfill (era, source, reason, rows_estimated, sweep, start_xid)
-      values (${era}, ${source}, ${reason}, ${rowsEstimated},
+      values (${era}, ${source}, coalesce((select reason from former where reason = any(${STEPS}::text[]) limit 1), ${reason}), ${rowsEstimated},
         ${sweep} or exists (select from former where former.sweep),
         greatest(${startXid === null ? null : startXid.toString()}::xid8, (select max(start_xid::text::numeric)::text::xid8 from former where former.era = ${era})))`.execute(
       db,

@@ -8,7 +8,7 @@ import {
   type OwedReading,
   type TableState,
 } from '../../../src/core/remap-decision.ts'
-import type { TableShape } from '../../../src/core/table-shape.ts'
+import type { ShapeChange, TableShape } from '../../../src/core/table-shape.ts'
 
 const SHAPE: TableShape = {
   oid: 1,
@@ -28,12 +28,12 @@ const now = (source: string, is: Partial<TableState> = {}): TableState => ({
   ...is,
 })
 const owed = (source: string, reason: string, more: Partial<OwedReading> = {}): OwedReading => ({
-  ...{ source, reason, what: null, sweep: false },
+  ...{ source, reason, change: null, sweep: false },
   ...more,
 })
 const GAP = { sweep: true }
-const altered = (source: string, reason: string, more = GAP) =>
-  owed(source, reason, { ...more, what: expect.any(String) })
+const altered = (source: string, reason: ShapeChange['code'], more = GAP) =>
+  owed(source, reason, { ...more, change: { code: reason, what: expect.any(String), ...more } })
 
 test.each<[string, readonly KnownTable[], readonly TableState[], readonly OwedReading[], readonly string[]]>([
   ['nothing, where nothing changed', [table('u'), table('c')], [now('u'), now('c')], [], []],
@@ -96,7 +96,20 @@ test.each<[string, readonly KnownTable[], readonly TableState[], readonly OwedRe
     'every table after a gap, whatever else changed',
     [table('u', { gap: 'slot_lost' }), table('c', { gap: 'slot_lost' })],
     [now('u', { mappingHash: 'n' }), now('c')],
-    [owed('u', 'slot_lost', GAP), owed('c', 'slot_lost', GAP)],
+    [owed('u', 'mapping_changed', GAP), owed('c', 'slot_lost', GAP)],
+    [],
+  ],
+  [
+    'under another mapping a table that was altered as well',
+    [table('u'), table('c')],
+    [
+      now('u', { ...shape({ oid: 2 }), mappingHash: 'n' }),
+      now('c', { ...shape({ columns: { id: '1 20' } }), mappingHash: 'n' }),
+    ],
+    [
+      owed('u', 'mapping_changed', { ...altered('u', 'table_replaced'), reason: 'mapping_changed' }),
+      owed('c', 'mapping_changed', { ...altered('c', 'columns_changed', { sweep: false }), reason: 'mapping_changed' }),
+    ],
     [],
   ],
 ])('it owes %s', (_, known, is, expected, dropped) => {
