@@ -20,7 +20,7 @@ export function parks(parking: Parking): RawBuilder<unknown> {
     case 'none':
       return sql`false`
     case 'lost':
-      return lacks('value')
+      return sql`(${lacks('value')} or (excluded.desired is null and ${KNOWN} is not null))`
     case 'kept':
       return sql`(${IS_PARKED} and ${lacks('value')})`
     case 'emptied':

@@ -20,7 +20,7 @@ const changes: readonly (readonly [string, Profile | null, readonly Parking[]])[
   ['has one replaced', { ...HELD, channels: { ...HELD.channels, $sms: ['+2'] } }, ['lost']],
   ['loses a channel', { ...HELD, channels: { $email: ['a', 'b'] } }, ['lost', 'emptied']],
   ['loses a property', { ...HELD, properties: { name: 'A' } }, ['lost', 'emptied']],
-  ['is gone', null, []],
+  ['is gone', null, ['lost']],
 ]
 
 test.each(changes)('a user who %s', async (_, desired, parked) => {

@@ -5,7 +5,7 @@ import { parking } from '../../../src/core/parking.ts'
 test.each([
   ['page', 0, 'none'],
   ['stream', 0, 'none'],
-  ['page', 1, 'none'],
+  ['page', 1, 'lost'],
   ['stream', 1, 'kept'],
   ['page', 2, 'lost'],
   ['stream', 2, 'emptied'],
