@@ -30,7 +30,10 @@ const READINGS = (['append', 'replace'] as const).flatMap((postReading) =>
   ),
 )
 
-test.each(READINGS)(
+/** Half of them hold every pair of two settings; `SUPRSYNC_TEST_ALL=1` runs them all, in a minute more. */
+const DRAWN = process.env.SUPRSYNC_TEST_ALL ? READINGS : READINGS.filter((_, at) => [0, 3, 5, 6].includes(at))
+
+test.each(DRAWN)(
   'killed seven times: POST $postReading, PATCH on a missing user $patchMissing, first contact $firstContact, state $state',
   async ({ firstContact, state: place, ...reading }) => {
     const random = seededRandom(testSeed())
