@@ -6,6 +6,7 @@ import type { JsonObject } from '../../src/core/json.ts'
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
 import { CHILD_TABLES, CHILDREN } from '../support/child-load.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { drawn } from '../support/drawn.ts'
 import { expectConverged } from '../support/oracle.ts'
 import { type Service, type ServiceOptions, startService } from '../support/service.ts'
 import { until } from '../support/wait.ts'
@@ -146,7 +147,7 @@ test.each(GAPS)('%s: %s', (expected, _what, break_, mend) =>
   }),
 )
 
-test.each(['append', 'replace'] as const)(
+test.each(drawn(['append', 'replace'] as const, 2))(
   'killed at every step of the recovery; POST that reads as %s',
   (postReading) =>
     world(async (it) => {

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { type Emulator, type EmulatorOptions, startEmulator } from '../../src/emulator/emulator.ts'
 import type { FaultAction } from '../../src/emulator/fault.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { drawn } from '../support/drawn.ts'
 import { expectConverged, expectNeverBack } from '../support/oracle.ts'
 import { type Service, startService } from '../support/service.ts'
 import { until } from '../support/wait.ts'
@@ -57,12 +58,17 @@ const SETTINGS = {
   suprsend: { headers_timeout: '300ms', body_timeout: '300ms', max_in_flight: 128, max_requests_per_second: 'off' },
 }
 
-test.each([
-  ...READINGS.map((reading) => ({ ...reading, firstContact: 'upsert' })),
-  // A PATCH that is answered 404, then the POST: both may be lost.
-  { postReading: 'append', patchMissing: 'not_found', firstContact: 'edit' } as const,
-  { postReading: 'replace', patchMissing: 'not_found', firstContact: 'edit' } as const,
-])(
+test.each(
+  drawn(
+    [
+      ...READINGS.map((reading) => ({ ...reading, firstContact: 'upsert' })),
+      // A PATCH that is answered 404, then the POST: both may be lost.
+      { postReading: 'append', patchMissing: 'not_found', firstContact: 'edit' } as const,
+      { postReading: 'replace', patchMissing: 'not_found', firstContact: 'edit' } as const,
+    ],
+    3,
+  ),
+)(
   'lost answers, POST $postReading, PATCH on a missing user $patchMissing, first contact $firstContact',
   async ({ firstContact, ...reading }) => {
     await using world = await createWorld(reading, SCENARIOS)
@@ -93,7 +99,7 @@ test.each([
   },
 )
 
-test.each(READINGS)(
+test.each(drawn(READINGS, 3))(
   'kill -9 while answers are outstanding, POST $postReading, PATCH $patchMissing',
   async (reading) => {
     const held = SCENARIOS.filter(({ loss }) => loss.kind === 'hold')
