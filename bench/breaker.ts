@@ -55,7 +55,7 @@ function commitOf(distinctIds: readonly string[], desired: Profile | null): Para
     ...{ changeLsn: NO_LSN, firstChangedAt: now, lastChangedAt: now },
   }))
   const nothing = { rows: [], seen: null, marks: [], lsn: null, truncate: null, forget: null, backfill: null }
-  return { ...nothing, lane: 0, parking: 'none', profiles, pagesLsn: null }
+  return { ...nothing, lane: 0, profiles, pagesLsn: null }
 }
 
 /** Half of them are gone, unsent, from before the breaker would open. */

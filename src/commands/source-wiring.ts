@@ -11,6 +11,7 @@ import {
   isAsNoted,
   LEFT_OUT,
   MAPPING_CHANGED,
+  OTHER_USERS_TABLE,
   type OwedReading,
   type TableState,
 } from '../core/remap-decision.ts'
@@ -19,7 +20,7 @@ import { RECOVER_BY_HAND } from '../core/start-decision.ts'
 import { shapeChange, type TableShape } from '../core/table-shape.ts'
 import type { Wake } from '../core/wake.ts'
 import { connectionConfig, openPool } from '../postgres/connection.ts'
-import { readCurrentXid, readNewXid } from '../postgres/pages.ts'
+import { readCurrentXid, readInsertLsn, readNewXid } from '../postgres/pages.ts'
 import { isSlotInUse, ReplicationStream } from '../postgres/stream.ts'
 import { readTableShape } from '../postgres/table-shape.ts'
 import { type BackfillRun, type OwedTable, readMappedTables, readOwedBackfills } from '../state/backfill-store.ts'
@@ -71,6 +72,7 @@ export class SourceWiring implements AsyncDisposable {
     const source: Source = {
       tables: compiled.tables,
       readCurrentXid: () => readCurrentXid(this.#pool),
+      readInsertLsn: () => readInsertLsn(this.#pool),
       verify,
       openStream: async (startLsn, signal) => {
         const { url, slot, publication } = config.source
@@ -107,7 +109,9 @@ export class SourceWiring implements AsyncDisposable {
         `${message} Its rows are read again${sweep ? ', and what is gone is removed' : ''}.`,
       )
     }
-    const remapped = owed.filter(({ reason }) => reason === MAPPING_CHANGED).map(({ source }) => source)
+    const remapped = owed
+      .filter(({ reason }) => reason === MAPPING_CHANGED || reason === OTHER_USERS_TABLE)
+      .map(({ source }) => source)
     if (remapped.length > 0) {
       const message = 'the mapping differs from the last one; these tables are read and mapped anew'
       log.info({ tables: remapped }, message)

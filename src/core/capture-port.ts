@@ -1,6 +1,6 @@
 // What capture and backfill read and write in state. Implemented by state/capture-store.ts.
 import type { Lsn } from './lsn.ts'
-import type { Parking } from './parking.ts'
+import type { Profile, ProfileDocument } from './profile.ts'
 import type { DesiredProfile, LiveChild, LiveRow } from './profile-merge.ts'
 import type { TextRow } from './row.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -15,6 +15,8 @@ export interface RowWrite {
 }
 
 export interface ProfileWrite extends DesiredProfile {
+  /** The user is parked: what it is to be until everything is read (core/parking.ts). */
+  readonly meanwhile?: { readonly desired: ProfileDocument | null }
   readonly changeLsn: Lsn
   /** Milliseconds since 1970: when the first and the last of the changes behind it were committed. */
   readonly firstChangedAt: number
@@ -45,7 +47,6 @@ export interface StateCommit {
   readonly marks: readonly { readonly key: string; readonly duplicate: boolean }[]
   /** 0: live edits, 1: backfill. */
   readonly lane: 0 | 1
-  readonly parking: Parking
   /** Moves the checkpoint; null leaves it (a slice of an unfinished transaction, a page). */
   readonly lsn: Lsn | null
   readonly truncate: { readonly source: string; readonly xid: bigint; readonly lsn: Lsn } | null
@@ -125,8 +126,13 @@ export interface CaptureState {
   commit(source: string, write: StateCommit, beforeCommit: () => void): Promise<void>
   /** Forgets a table that is followed no more. Its rows must be forgotten already. */
   dropTable(source: string): Promise<void>
-  /** Lets go of everybody who is parked. @returns how many. */
-  unpark(): Promise<number>
+  /** What these users are to be as far as SuprSend is told; of those who are to be something. */
+  readDesired(distinctIds: readonly string[]): Promise<ReadonlyMap<string, ProfileDocument>>
+  /** What these rows give, by rowId; of those that give something. */
+  readParts(rows: readonly { readonly source: string; readonly key: string }[]): Promise<ReadonlyMap<string, Profile>>
+  hasParked(): Promise<boolean>
+  /** Some of those who are parked become what they are to be in the end. @returns how many; 0: nobody is left. */
+  unparkSome(): Promise<number>
   /** Moves the checkpoint alone: nothing mapped happened up to `lsn`. */
   advance(lsn: Lsn): Promise<void>
 }

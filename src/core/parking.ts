@@ -1,34 +1,65 @@
 // While tables are read again because the mapping is another one, a user is put together of rows mapped by the new and rows
-// mapped by the old: a value that moves from one table or row to another is missing for a while, and so is a user whose id
-// moves. Who would lose one waits ("parked") until everything is read; who only gains is sent at once. Pure.
-import { LEFT_OUT, MAPPING_CHANGED } from './remap-decision.ts'
+// mapped by the old (remap-steps.ts): a value that moves from one table or row to another is missing for a while, and so is a user
+// whose id moves. Here is what SuprSend is to hold of a user in the meantime. Who waits for something is *parked*: until everything
+// is read, then all at once become what their rows say. Pure.
+import { likeness } from './channel-value.ts'
+import { CHANNEL_KEYS, documentOf, type Profile, type ProfileDocument } from './profile.ts'
+import { fitProfile } from './profile-limit.ts'
+import { unite } from './profile-merge.ts'
 
-/**
- * Of the users that a commit writes, who would lose a value that SuprSend holds and is to wait: `none`, `lost` any of them, and
- * who is gone, `emptied` those who lose a whole channel or property, and who is parked already, `kept` these alone.
- */
-export type Parking = 'none' | 'kept' | 'emptied' | 'lost'
-
-export interface CommitBy {
-  readonly by: 'stream' | 'page'
-  /** Readings under another mapping that are not at their end, and the forgetting of tables that are mapped no more: one step. */
-  readonly stepsLeft: number
+export interface ChangedUser {
+  /** What the rows say as they are stored; null: there is no such user. */
+  readonly desired: ProfileDocument | null
+  /** What SuprSend was to hold before this change; null: nothing. */
+  readonly before: ProfileDocument | null
 }
 
-export function parking({ by, stepsLeft }: CommitBy): Parking {
-  if (stepsLeft === 0) return 'none'
-  // Not even what the last step writes is final: an id, or a value, may go from a row of this page to one of the next.
-  if (by === 'page') return 'lost'
-  // A live edit that replaces an address is not kept waiting: only what is missing altogether may have moved.
-  return stepsLeft > 1 ? 'emptied' : 'kept'
+/** A user whom a page changed: what it does not show may come with the next one. */
+export function meanwhileOfPage({ desired, before }: ChangedUser): ProfileDocument | null {
+  if (before === null) return desired
+  if (desired === null) return before
+  return isEmpty(without(profileOf(before), profileOf(desired))) ? desired : before
 }
 
-/**
- * Runs with these reasons are steps: what is stored of these tables may be all in other rows than it was. One that takes the
- * place of a step is a step.
- */
-export const STEPS: readonly string[] = [MAPPING_CHANGED, LEFT_OUT, 'table_replaced', 'primary_key_changed']
+export interface Edit {
+  /** Rows that gave something to this user are there, and give it nothing: mapped as before they may have another owner. */
+  readonly isMoved: boolean
+  /** All rows of the user are mapped by the mapping of today. */
+  readonly isWhole: boolean
+  /** What the changed rows gave and do so no more, where it was mapped by the mapping of today or the row is gone. */
+  readonly taken: readonly Profile[]
+}
 
-export function isStep(reason: string): boolean {
-  return STEPS.includes(reason)
+/** A user whom a live edit changed: what it adds is sent, and what it took away itself is removed. */
+export function meanwhileOfEdit({ desired, before }: ChangedUser, { isMoved, isWhole, taken }: Edit): typeof before {
+  if (desired === null) return isMoved ? before : null
+  if (isWhole || before === null) return desired
+  const missing = without(profileOf(before), profileOf(desired))
+  const kept = taken.reduce((rest, part) => without(rest, part), missing)
+  if (isEmpty(kept)) return desired
+  return documentOf(fitProfile(unite([profileOf(desired), kept])).profile)
+}
+
+/** What `profile` holds and `other` does not; a property with another value is held. */
+function without(profile: Profile, other: Profile): Profile {
+  const channels = CHANNEL_KEYS.flatMap((key) => {
+    const taken = new Set((other.channels[key] ?? []).map((value) => likeness(key, value)))
+    const left = (profile.channels[key] ?? []).filter((value) => !taken.has(likeness(key, value)))
+    return left.length === 0 ? [] : [[key, left] as const]
+  })
+  const properties = Object.entries(profile.properties).filter(([name]) => !(name in other.properties))
+  return { channels: Object.fromEntries(channels), properties: Object.fromEntries(properties) }
+}
+
+/** What a row gave and gives no more. */
+export function takenBy(former: Profile, now: Profile | null): Profile {
+  return now === null ? former : without(former, now)
+}
+
+function isEmpty({ channels, properties }: Profile): boolean {
+  return Object.keys(channels).length === 0 && Object.keys(properties).length === 0
+}
+
+function profileOf(document: ProfileDocument): Profile {
+  return JSON.parse(document.text) as Profile
 }

@@ -22,7 +22,7 @@ export interface KnownTable {
 
 export interface OwedReading {
   readonly source: string
-  /** `first_start`, `mapping_changed` whatever else happened, the code of a gap, or how the table changed. */
+  /** `first_start`, `mapping_changed` whatever else happened, `other_users_table`, the code of a gap, or how the table changed. */
   readonly reason: string
   /** How the table changed, if it did. */
   readonly change: ShapeChange | null
@@ -31,6 +31,8 @@ export interface OwedReading {
 }
 
 export const MAPPING_CHANGED = 'mapping_changed'
+/** The users are rows of a table that was not the users table before: what children refer to may be other keys. */
+export const OTHER_USERS_TABLE = 'other_users_table'
 /** The gap of a table that is mapped no more: it is followed by nobody, and whoever maps it again has missed what happened. */
 export const LEFT_OUT = 'left_out'
 
@@ -41,14 +43,16 @@ export interface RemapDecision {
   readonly dropped: readonly string[]
 }
 
+/** @param now the users table first. */
 export function decideRemap(known: readonly KnownTable[], now: readonly TableState[]): RemapDecision {
   const before = new Map(known.map((table) => [table.source, table]))
   const after = new Set(now.map(({ source }) => source))
-  const owed = now.flatMap((is): OwedReading[] => {
+  const owed = now.flatMap((is, at): OwedReading[] => {
     const { source } = is
     const was = before.get(source)
     if (was === undefined) {
-      return [{ source, reason: known.length === 0 ? 'first_start' : MAPPING_CHANGED, change: null, sweep: false }]
+      const reason = known.length === 0 ? 'first_start' : at === 0 ? OTHER_USERS_TABLE : MAPPING_CHANGED
+      return [{ source, reason, change: null, sweep: false }]
     }
     // It comes first: while rows of two mappings are stored, who loses something waits (core/parking.ts).
     const remapped = was.mappingHash === is.mappingHash ? null : MAPPING_CHANGED

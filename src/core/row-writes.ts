@@ -61,6 +61,20 @@ export function sweptWrite(
   }
 }
 
+/** A tombstone for a row that a TRUNCATE removed. */
+export function truncatedWrite(
+  stored: StoredRow,
+  by: { readonly source: string; readonly xid: bigint; readonly lsn: Lsn; readonly era: number },
+): RowWrite {
+  const readSnapshot = stored.era === by.era ? stored.readSnapshot : null
+  return {
+    source: by.source,
+    key: stored.key,
+    content: keepOwner(ABSENT, stored),
+    version: { changeXid: by.xid, changeLsn: by.lsn, readSnapshot },
+  }
+}
+
 /**
  * A row whose content names nobody is whose it was. A tombstone remembers that, so that it is kept as long as that user's
  * outcome is open; a row whose distinct_id failed goes on speaking for the user it spoke for, if there is one.

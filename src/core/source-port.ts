@@ -61,4 +61,6 @@ export interface Source {
   verify(): Promise<void>
   /** The newest transaction id the source has given out. */
   readCurrentXid(): Promise<bigint>
+  /** Whatever is committed later has a higher one. */
+  readInsertLsn(): Promise<Lsn>
 }

@@ -1,8 +1,8 @@
 // Backfill runs as state keeps them, and the mapping under which each table was stored: which runs are owed, and how far they
 // are. Their progress is written by CaptureStore.commit, in the transaction of each page.
 import { type Kysely, sql } from 'kysely'
-import { isStep, STEPS } from '../core/parking.ts'
 import { type KnownTable, LEFT_OUT, type TableState } from '../core/remap-decision.ts'
+import { STEPS } from '../core/remap-steps.ts'
 import type { TextRow } from '../core/row.ts'
 import type { TableShape } from '../core/table-shape.ts'
 import type { Schema, StateDatabase } from './database.ts'
@@ -19,7 +19,6 @@ export interface BackfillRun {
   readonly sweep: boolean
   readonly paged: boolean
   readonly filter: string | null
-  readonly isStep: boolean
 }
 
 /** The unfinished runs of this era, in the order in which they are to be done. */
@@ -51,7 +50,6 @@ export async function readOwedBackfills(db: StateDatabase, era: number): Promise
     sweep: row.sweep,
     paged: row.paged,
     filter: row.filter,
-    isStep: isStep(row.reason),
   }))
 }
 

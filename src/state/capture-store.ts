@@ -15,27 +15,18 @@ import type {
 import { slicedLsn } from '../core/checkpoint-policy.ts'
 import { SuprsyncError } from '../core/error.ts'
 import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts'
-import { documentOf, type Profile, type Reason } from '../core/profile.ts'
+import { documentOf, type Profile, type ProfileDocument, type Reason } from '../core/profile.ts'
 import type { LiveChild, LiveRow } from '../core/profile-merge.ts'
 import type { TableState } from '../core/remap-decision.ts'
 import { parseSnapshot, type Snapshot } from '../core/snapshot.ts'
-import type { StoredRow } from '../core/source-row.ts'
+import { rowId, type StoredRow } from '../core/source-row.ts'
 import { textArray } from './array-literal.ts'
 import { noteLeftOut, noteTable, type OwedTable, oweBackfills } from './backfill-store.ts'
 import { type BreakerRules, countLosses } from './breaker-store.ts'
-import {
-  forgetRows,
-  profilesStatement,
-  type WrittenProfiles,
-  writeBackfill,
-  writeMarks,
-  writeRows,
-  writeSeen,
-  writeTruncate,
-} from './capture-writes.ts'
+import { forgetRows, writeBackfill, writeMarks, writeRows, writeSeen, writeTruncate } from './capture-writes.ts'
 import type { Schema, StateDatabase } from './database.ts'
 import { noteReturned } from './erase-store.ts'
-import { unparkSome } from './parked.ts'
+import { givenProfiles, profilesStatement, SOME_PARKED, type WrittenProfiles } from './profile-writes.ts'
 
 interface StoredRecord {
   key: string
@@ -209,7 +200,7 @@ export class CaptureStore implements CaptureState {
       await this.#fence(transaction, { lsn: write.lsn, pagesLsn: write.pagesLsn, slicedLsn: slicedLsn(write) })
       const rows = writeRows(transaction, this.era, write.rows)
       rows.catch(() => undefined) // heard below
-      const profiles = profilesStatement(write, this.#breaker) // made while PostgreSQL writes the rows
+      const profiles = profilesStatement(givenProfiles(write.profiles), write.lane, this.#breaker) // made while PostgreSQL writes the rows
       await rows
       if (write.seen) await writeSeen(transaction, write.seen)
       if (write.profiles.length > 0) await this.#writeProfiles(transaction, profiles, write.profiles)
@@ -239,17 +230,36 @@ export class CaptureStore implements CaptureState {
     })
   }
 
-  async unpark(): Promise<number> {
-    for (let users = 0; ; ) {
-      const some = await this.#db.transaction().execute(async (transaction) => {
-        await this.#fence(transaction, NOWHERE)
-        const { users, losses } = await unparkSome(transaction, this.#breaker)
-        await this.#count(transaction, losses)
-        return users
-      })
-      users += some
-      if (some === 0) return users
-    }
+  async readDesired(distinctIds: readonly string[]): Promise<ReadonlyMap<string, ProfileDocument>> {
+    const { rows } = await sql<{ distinct_id: string; text: string; hash: string }>`
+      select distinct_id, desired::text as text, desired_hash as hash from profile
+      where distinct_id = any(${textArray(distinctIds)}::text[]) and desired is not null`.execute(this.#db)
+    return new Map(rows.map(({ distinct_id, text, hash }) => [distinct_id, { text, hash }]))
+  }
+
+  async readParts(
+    wanted: readonly { readonly source: string; readonly key: string }[],
+  ): Promise<ReadonlyMap<string, Profile>> {
+    const { rows } = await sql<{ source: string; key: string; part: Profile }>`
+      select source, key, r.part from source_row r
+      join unnest(${textArray(wanted.map(({ source }) => source))}::text[], ${textArray(wanted.map(({ key }) => key))}::text[])
+        as i (source, key) using (source, key)
+      where r.part is not null`.execute(this.#db)
+    return new Map(rows.map(({ source, key, part }) => [rowId(source, key), part]))
+  }
+
+  async hasParked(): Promise<boolean> {
+    const { rows } = await sql`select from profile where parked limit 1`.execute(this.#db)
+    return rows.length > 0
+  }
+
+  async unparkSome(): Promise<number> {
+    return await this.#db.transaction().execute(async (transaction) => {
+      await this.#fence(transaction, NOWHERE)
+      const { rows } = await profilesStatement(SOME_PARKED, 1, this.#breaker).execute(transaction)
+      await this.#count(transaction, rows[0]?.losses ?? 0)
+      return rows[0]?.users ?? 0
+    })
   }
 
   async advance(lsn: Lsn): Promise<void> {

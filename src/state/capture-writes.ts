@@ -1,16 +1,12 @@
 // The statements of capture's transaction, each for any number of rows: source rows, desired profiles, the progress of a backfill.
 // When they run, and behind which fence, is capture-store.ts.
-import { type Kysely, type RawBuilder, sql } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import type { BackfillProgress, RowWrite, StateCommit } from '../core/capture-port.ts'
 import { SuprsyncError } from '../core/error.ts'
 import { formatLsn } from '../core/lsn.ts'
 import type { Reason } from '../core/profile.ts'
 import { jsonArray, textArray } from './array-literal.ts'
-import type { BreakerRules } from './breaker-store.ts'
 import type { Schema } from './database.ts'
-import { hashOf } from './erase-store.ts'
-import { loses, losesMore, onlyLoses, STORED } from './losses.ts'
-import { PARKED, parks } from './parked.ts'
 
 export async function writeRows(db: Kysely<Schema>, era: number, rows: readonly RowWrite[]): Promise<void> {
   if (rows.length === 0) return
@@ -84,82 +80,7 @@ export async function writeTruncate(
   )
 }
 
-/**
- * Of who was erased, what was streamed from before that is not sent until all of it is stored, the deletion at its end too. A page shows
- * who is there now.
- */
-const ERASED_LSN = sql`case when i.change_lsn > '0/0' and exists (select from erased) then (
-    select e.lsn from erased e where e.id_hash = ${hashOf(sql.ref('i.distinct_id'))} and e.era = (select era from checkpoint)) end`
-
-export interface WrittenProfiles {
-  readonly losses: number
-  /** Somebody who was erased is to be noted when they come back. */
-  readonly awaited: boolean
-}
-
-// In the order of the ids, as everything that locks several profiles: capture and a sender that records never deadlock.
-// A user is due as soon as what it should be differs from what SuprSend accepted, or an outcome is open; one whose
-// `desired` is as before keeps its backoff or failure, a newer edit of one that was set aside is tried again.
-export function profilesStatement(
-  { profiles, lane, parking }: Pick<StateCommit, 'profiles' | 'lane' | 'parking'>,
-  breaker: BreakerRules | null,
-): RawBuilder<WrittenProfiles> {
-  const desired = sql.ref('excluded.desired')
-  const waits = parks(parking)
-  // What is parked may come back with the next page: it is counted when it is let go.
-  const lost =
-    breaker === null ? sql`false` : sql`(not ${waits} and ${loses(desired, STORED, breaker.countsDeletions)})`
-  const held = breaker === null ? sql`false` : sql`(exists (select from breaker) and ${lost})`
-  // With other reasons alone nothing more is lost, and what was decided of it stands.
-  const same = sql`(excluded.desired_hash is not distinct from p.desired_hash)`
-  const anew =
-    breaker === null
-      ? sql`false`
-      : sql`(not ${same} and ${lost} and (p.lost_at is null or ${losesMore(desired, breaker.countsDeletions)}))`
-  return sql`
-    with written as (insert into profile as p (distinct_id, bucket, desired, desired_hash, reasons, lane, changed_at, pending_since, due_at, change_lsn)
-    select i.distinct_id, (hashtextextended(i.distinct_id, 0) & 63)::smallint, i.desired, i.desired_hash, i.reasons, ${lane},
-      to_timestamp(i.last_ms / 1000), case when i.desired is not null then to_timestamp(i.first_ms / 1000) end,
-      case when i.desired is not null then clock_timestamp() end, greatest(i.change_lsn, ${ERASED_LSN})
-    from unnest(
-      ${textArray(profiles.map((profile) => profile.distinctId))}::text[],
-      ${jsonArray(profiles.map((profile) => profile.desired?.text ?? null))}::jsonb[],
-      ${textArray(profiles.map((profile) => profile.desired?.hash ?? null))}::text[],
-      ${jsonArray(profiles.map((profile) => reasonsText(profile.reasons)))}::jsonb[],
-      ${textArray(profiles.map((profile) => String(profile.firstChangedAt)))}::float8[],
-      ${textArray(profiles.map((profile) => String(profile.lastChangedAt)))}::float8[],
-      ${textArray(profiles.map((profile) => formatLsn(profile.changeLsn)))}::pg_lsn[]
-    ) as i (distinct_id, desired, desired_hash, reasons, first_ms, last_ms, change_lsn)
-    where i.desired is not null or exists (select from profile k where k.distinct_id = i.distinct_id)
-    order by i.distinct_id collate "C"
-    on conflict (distinct_id) do update set
-      desired = excluded.desired, desired_hash = excluded.desired_hash, reasons = excluded.reasons,
-      changed_at = excluded.changed_at, change_lsn = greatest(p.change_lsn, excluded.change_lsn),
-      lane = case when ${waits} then ${PARKED} when p.due_at is null or p.lane = ${PARKED} then excluded.lane
-        else least(p.lane, excluded.lane) end,
-      pending_since = case
-        when excluded.desired_hash is not distinct from p.synced_hash and p.sending = '[]' then null
-        else coalesce(p.pending_since, excluded.pending_since, excluded.changed_at) end,
-      lost_at = case when ${anew} then now() when ${same} or ${lost} then p.lost_at end,
-      lost_in = case when ${anew} then (select next from breaker_look) else p.lost_in end,
-      held = case when ${same} then p.held else ${held} end, rejected = p.rejected and ${same}, erase = p.erase and excluded.desired is null,
-      due_at = case
-        when excluded.desired_hash is not distinct from p.synced_hash and p.sending = '[]' then null
-        when ${held} and ${onlyLoses(desired, STORED)} then null
-        when p.due_at is null and ${same} then null
-        else coalesce(p.due_at, clock_timestamp()) end,
-      attempts = case when p.due_at is null then 0 else p.attempts end,
-      failure = case
-        when p.due_at is null and excluded.desired_hash is not distinct from p.desired_hash
-          and not (excluded.desired_hash is not distinct from p.synced_hash and p.sending = '[]') then p.failure
-        when p.due_at is null then null
-        when excluded.desired_hash is not distinct from p.synced_hash and p.sending = '[]' then null
-        else p.failure end
-    where p.desired_hash is distinct from excluded.desired_hash or p.reasons is distinct from excluded.reasons
-    returning p.lost_at = now() as lost)
-    select (count(*) filter (where lost))::int as losses, exists (select from erased where left_behind) as awaited from written`
-}
-
-function reasonsText(reasons: readonly Reason[]): string | null {
+/** As the column `reasons` holds them. */
+export function reasonsText(reasons: readonly Reason[]): string | null {
   return reasons.length === 0 ? null : JSON.stringify(reasons)
 }

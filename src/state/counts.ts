@@ -4,7 +4,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { CodeCounts, LeftOutCounts, PendingReport, UserCount } from '../core/status-report.ts'
 import type { Schema } from './database.ts'
-import { PARKED } from './parked.ts'
 
 /** Enough to see the oldest where the queue is not much longer; 10 ms. */
 const OLDEST_SAMPLE = 2_000
@@ -28,7 +27,8 @@ export async function countPending(db: Kysely<Schema>, limit: number): Promise<P
     live_ms: number | null
     backfill_ms: number | null
   }>`
-    with pending as (select lane, due_at from profile where due_at is not null order by lane, due_at limit ${limit}),
+    with pending as (select due_at from profile where due_at is not null order by lane, due_at limit ${limit}),
+    parked as (select due_at from profile where parked order by distinct_id limit ${limit}),
     oldest as (
       (select lane, pending_since, changed_at from profile where due_at is not null and lane = 0 order by due_at limit ${OLDEST_SAMPLE})
       union all
@@ -39,9 +39,9 @@ export async function countPending(db: Kysely<Schema>, limit: number): Promise<P
     since as (
       select min(coalesce(pending_since, changed_at)) filter (where lane = 0) as live,
         min(coalesce(pending_since, changed_at)) filter (where lane = 1) as backfill from oldest)
-    select (select count(*) from pending)::int as total,
-      (select count(*) from pending where due_at <= clock_timestamp() and lane < ${PARKED})::int as due,
-      (select count(*) from pending where lane = ${PARKED})::int as parked,
+    select least(${limit}, (select count(*) from pending) + (select count(*) from parked where due_at is null))::int as total,
+      (select count(*) from pending where due_at <= clock_timestamp())::int as due,
+      (select count(*) from parked)::int as parked,
       extract(epoch from clock_timestamp() - since.live)::float8 * 1000 as live_ms,
       extract(epoch from clock_timestamp() - since.backfill)::float8 * 1000 as backfill_ms
     from since`.execute(db)

@@ -53,7 +53,7 @@ async function order(db: Kysely<Schema>, distinctId: string): Promise<void> {
   await sql`
     insert into profile as p (distinct_id, bucket, sending, lane, changed_at, pending_since, due_at, change_lsn, erase)
     values (${distinctId}, (hashtextextended(${distinctId}, 0) & 63)::smallint, ${PERHAPS}::jsonb, 0, now(), now(), clock_timestamp(), '0/0', true)
-    on conflict (distinct_id) do update set desired = null, desired_hash = null, erase = true, held = false, lost_at = null, rejected = false,
+    on conflict (distinct_id) do update set desired = null, desired_hash = null, parked = false, eventual = null, eventual_hash = null, erase = true, held = false, lost_at = null, rejected = false,
       failure = null, attempts = 0, lane = 0, pending_since = coalesce(p.pending_since, now()), due_at = clock_timestamp(),
       sending = case when p.synced is null and p.sending = '[]' then excluded.sending else p.sending end`.execute(db)
 }

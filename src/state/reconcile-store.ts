@@ -12,9 +12,10 @@ import { readBounded } from './bounded-read.ts'
 import type { Schema, StateDatabase } from './database.ts'
 
 /** Nothing of it waits, is under way or is held. */
-const AT_REST = sql`(p.due_at is null and p.claimed_by is null and not p.held and (p.sending = '[]' or p.failure is not null))`
+const AT_REST = sql`(p.due_at is null and p.claimed_by is null and not p.held and not p.parked
+  and (p.sending = '[]' or p.failure is not null))`
 /** SuprSend has accepted exactly what is desired, and nothing is open. */
-const SETTLED = sql`(p.due_at is null and p.claimed_by is null and not p.held and p.sending = '[]' and p.failure is null
+const SETTLED = sql`(p.due_at is null and p.claimed_by is null and not p.held and not p.parked and p.sending = '[]' and p.failure is null
   and p.desired_hash is not distinct from p.synced_hash)`
 
 /** Those of `distinctIds` that have a profile in the state. */

@@ -33,7 +33,7 @@ export class Tidy {
       era: number | null
       now: string
     }>`
-      select exists (select from profile where gone and synced is null) as profiles,
+      select exists (select from profile where gone and synced is null and not parked) as profiles,
         exists (select from source_row where gone_at is not null) as tombstones, exists (select from erased) as erased,
         (select era from checkpoint) as era, clock_timestamp()::text as now`.execute(this.#db)
     const found = rows[0]
@@ -53,7 +53,7 @@ export class Tidy {
     await sql`
       delete from profile where distinct_id in (
         select distinct_id from profile
-        where gone and synced is null and sending = '[]' and due_at is null and failure is null
+        where gone and synced is null and not parked and sending = '[]' and due_at is null and failure is null
         order by distinct_id limit ${BITE} for update skip locked)`.execute(this.#db)
   }
 

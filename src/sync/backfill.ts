@@ -6,10 +6,10 @@ import type { BackfillProgress } from '../core/capture-port.ts'
 import { errorCode } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
-import type { Lsn } from '../core/lsn.ts'
 import { rowKey, type TextRow } from '../core/row.ts'
 import { parseSnapshot, type Snapshot } from '../core/snapshot.ts'
 import type { SourceTable } from '../core/source-port.ts'
+import { sweep as sweepUnseen } from './mass-writes.ts'
 import type { RowMapper } from './row-mapper.ts'
 import { type RunPage, RunReader } from './run-reader.ts'
 import type { StateWriter } from './state-writer.ts'
@@ -25,8 +25,8 @@ export interface BackfillOptions {
   /** null: as fast as it goes. */
   readonly mostRowsPerSecond: number | null
   readonly onProgress: (progress: BackfillReport) => void
-  /** Resolves when the stream has been stored up to there, or the signal aborts. */
-  readonly settled: (lsn: Lsn, signal: AbortSignal) => Promise<void>
+  /** Resolves when all is stored that was committed before now, or the signal aborts. */
+  readonly caughtUp: (signal: AbortSignal) => Promise<void>
 }
 
 export interface BackfillReport {
@@ -55,8 +55,8 @@ export interface BackfillStart {
   readonly paged: boolean
   /** SQL over the rows to be read; null: all. */
   readonly filter: string | null
-  /** Its rows were mapped by another mapping (core/parking.ts). */
-  readonly isStep: boolean
+  /** Why it is owed: a code of core/remap-decision.ts, or that it was asked for. */
+  readonly reason: string
 }
 
 const VISIBILITY_POLL_MS = 200
@@ -133,7 +133,7 @@ function pauseMs(rows: number, tookMs: number, mostRowsPerSecond: number | null)
 }
 
 async function sweep(
-  { source, writer, log, failPoints, onProgress, settled }: BackfillOptions,
+  { source, writer, log, failPoints, onProgress, caughtUp }: BackfillOptions,
   { id, cursor, rowsRead, rowsEstimated, firstSnapshot }: BackfillStart,
   signal: AbortSignal,
 ): Promise<void> {
@@ -148,9 +148,9 @@ async function sweep(
   }
   // A row whose key changed while pages were read may stand in none of them: the stream tells, and has to be heard first, or its
   // user would be deleted and made again.
-  await settled((await source.pages.page(null, 0)).lsn, signal)
+  await caughtUp(signal)
   failPoints.hit('in_sweep')
-  const rows = await writer.sweep(source.name, { ...progress, first }, signal)
+  const rows = await sweepUnseen(writer, source.name, { ...progress, first }, signal)
   log.info({ table: source.name, rows }, 'took back what rows gave that are gone from the table')
   onProgress({ source: source.name, rowsRead, rowsInPage: 0, rowsEstimated, finished: true })
 }

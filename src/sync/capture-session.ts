@@ -4,12 +4,14 @@
 import type { CaptureState } from '../core/capture-port.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
-import type { Lsn } from '../core/lsn.ts'
+import { later, NO_LSN } from '../core/lsn.ts'
 import type { Metrics } from '../core/metrics.ts'
+import { RemapSteps } from '../core/remap-steps.ts'
 import type { Source } from '../core/source-port.ts'
 import { type BackfillOptions, type BackfillStart, backfillOnce } from './backfill.ts'
 import { Capture } from './capture.ts'
 import type { CaptureStart } from './checkpoint-progress.ts'
+import { forget } from './mass-writes.ts'
 import { type CompiledSource, RowMapper } from './row-mapper.ts'
 import { StateWriter } from './state-writer.ts'
 
@@ -60,13 +62,19 @@ export async function runCaptureSession<State extends CaptureState>(
   const owed = await ports.owed(state, compiled)
   const mapper = new RowMapper(compiled, metrics)
   const [users, ...children] = compiled.tables
-  const stepsLeft = owed.backfills.filter((run) => run.isStep).length + (owed.dropped.length > 0 ? 1 : 0)
+  const steps = new RemapSteps({
+    sources: [users.name, ...children.map(({ name }) => name)],
+    readings: owed.backfills,
+    forgets: owed.dropped.length > 0,
+    era: state.era,
+    since: later(lsn, slicedLsn ?? NO_LSN),
+  })
   const writer = new StateWriter({
     state,
     mapper,
     sources: [users.name, ...children.map(({ name }) => name), ...owed.dropped],
     owedBackfills: owed.backfills.length,
-    stepsLeft,
+    steps,
     metrics,
     failPoints,
     onPending: options.onPending,
@@ -78,18 +86,27 @@ export async function runCaptureSession<State extends CaptureState>(
 
   const ended = new AbortController()
   const either = AbortSignal.any([signal, ended.signal])
+  const caughtUp = async (ending: AbortSignal) => await capture.settled(await source.readInsertLsn(), ending)
+  /** With the last step whoever is parked goes on, as the tables are by then. */
+  const stepDone = async (done: () => void) => {
+    const isLast = steps.left <= 1
+    if (isLast) await caughtUp(either)
+    either.throwIfAborted()
+    done()
+    if (isLast) await writer.unpark()
+  }
   // Last of all: what a table gave may come from another one now.
-  const forget = async () => {
+  const forgetDropped = async () => {
     for (const dropped of owed.dropped) {
       log.info({ table: dropped }, 'the mapping no longer reads this table; what it gave is taken back')
-      await writer.forget(dropped, either)
+      await forget(writer, dropped, either)
       await state.dropTable(dropped)
     }
-    if (owed.dropped.length > 0) await writer.stepDone()
+    if (owed.dropped.length > 0) await stepDone(() => steps.forgotten())
   }
   const backfill = async () => {
-    if (stepsLeft === 0) await writer.unpark() // it was ended between the last step and this
-    const settled = (lsn: Lsn, ending: AbortSignal) => capture.settled(lsn, ending)
+    // It was ended between the last step and this.
+    if (steps.left === 0 && (await state.hasParked())) await stepDone(() => undefined)
     const shared = {
       mapper,
       writer,
@@ -97,7 +114,7 @@ export async function runCaptureSession<State extends CaptureState>(
       log,
       failPoints,
       mostRowsPerSecond,
-      settled,
+      caughtUp,
       onProgress: options.onBackfill,
     }
     for (let runs = owed.backfills; !either.aborted; ) {
@@ -107,12 +124,12 @@ export async function runCaptureSession<State extends CaptureState>(
         const end = await backfillOnce({ source: table, ...shared }, run, either)
         if (end === 'stopped') return
         if (end !== 'finished') {
-          writer.calledOff()
+          writer.readingEnded()
           await ports.endBackfill(run, end)
         }
-        if (run.isStep) await writer.stepDone()
+        if (steps.isStep(run.id)) await stepDone(() => steps.read(run.id))
       }
-      if (runs === owed.backfills) await forget()
+      if (runs === owed.backfills) await forgetDropped()
       runs = await ports.nextBackfills(state, compiled, either)
       writer.owe(runs.length)
     }

@@ -17,6 +17,7 @@ import type { ChangeStream, Source } from '../core/source-port.ts'
 import type { RowEvent, StreamEvent } from '../core/stream-event.ts'
 import { Breather } from './breather.ts'
 import { type CaptureStart, CheckpointProgress } from './checkpoint-progress.ts'
+import { storeTruncate } from './mass-writes.ts'
 import type { RowMapper } from './row-mapper.ts'
 import type { ReadAhead, StateWriter } from './state-writer.ts'
 import { StoreQueue } from './store-queue.ts'
@@ -205,7 +206,7 @@ export class Capture {
     this.#cache.clear()
     this.#checkpoint.storedSlice(version.commitLsn)
     const stamp = { xid: version.xid, lsn: version.commitLsn, committedAt: version.committedAt }
-    for (const { name } of truncated) await writer.storeTruncate(name, stamp, this.#stopping)
+    for (const { name } of truncated) await storeTruncate(writer, name, stamp, this.#stopping)
   }
 
   #table(oid: number): Table {

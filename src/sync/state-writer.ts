@@ -2,13 +2,13 @@
 // users that are touched, and commits everything in one transaction. One write at a time, so that what was read is still
 // so when it is written: what was read ahead, while another batch was being committed, is read again where that batch wrote.
 // Another process is kept out by the fence in the commit.
-import type { BackfillProgress, CaptureState, RowWrite, StateCommit, WalkedRows } from '../core/capture-port.ts'
+import type { BackfillProgress, CaptureState, RowWrite, StateCommit } from '../core/capture-port.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import { type Lsn, later, NO_LSN } from '../core/lsn.ts'
 import type { Metrics } from '../core/metrics.ts'
-import { type CommitBy, type Parking, parking } from '../core/parking.ts'
-import { pagedWrite, streamedWrite, sweptWrite, TouchedUsers } from '../core/row-writes.ts'
-import type { Snapshot } from '../core/snapshot.ts'
+import type { RemapSteps } from '../core/remap-steps.ts'
+import { pagedWrite, streamedWrite, TouchedUsers } from '../core/row-writes.ts'
+import { parseSnapshot } from '../core/snapshot.ts'
 import type { Page } from '../core/source-port.ts'
 import {
   ABSENT,
@@ -24,6 +24,7 @@ import {
 } from '../core/source-row.ts'
 import { assembleUsers } from './assembly.ts'
 import { Breather } from './breather.ts'
+import { parkUsers } from './parked-users.ts'
 import type { RowMapper } from './row-mapper.ts'
 
 export interface StateWriterOptions {
@@ -36,8 +37,8 @@ export interface StateWriterOptions {
   readonly mapper: Pick<RowMapper, 'content' | 'idIsKey'>
   /** Runs of a backfill that are owed: pages are read until the last one of each is stored. */
   readonly owedBackfills: number
-  /** What is to be done before every row is mapped by the mapping of today (core/parking.ts). */
-  readonly stepsLeft: number
+  /** What is to be done before every row is mapped by the mapping of today. */
+  readonly steps: RemapSteps
   readonly metrics: Metrics
   readonly failPoints: FailPoints
   /** Called after each commit that may have made users pending. */
@@ -56,7 +57,7 @@ export interface ReadAhead {
   readonly stale: Set<string>
 }
 
-const NOTHING: Omit<StateCommit, 'lane' | 'parking'> = {
+const NOTHING: Omit<StateCommit, 'lane'> = {
   rows: [],
   seen: null,
   profiles: [],
@@ -67,13 +68,19 @@ const NOTHING: Omit<StateCommit, 'lane' | 'parking'> = {
   backfill: null,
   pagesLsn: null,
 }
-const SLICE = 2_000
 const BREATHE_EVERY_ROWS = 50
+
+/** Rows to be written, and what is known of them. */
+export interface Writes {
+  readonly writes: readonly RowWrite[]
+  /** By rowId, as they were. */
+  readonly stored: ReadonlyMap<string, StoredRow | null>
+  readonly touched: TouchedUsers
+}
 
 export class StateWriter {
   readonly #options: StateWriterOptions
   #owedBackfills: number
-  #stepsLeft: number
   #sources: StateWriterOptions['sources']
   #turn: Promise<unknown> = Promise.resolve()
   readonly #ahead = new Set<ReadAhead>()
@@ -83,8 +90,11 @@ export class StateWriter {
   constructor(options: StateWriterOptions) {
     this.#options = options
     this.#owedBackfills = options.owedBackfills
-    this.#stepsLeft = options.stepsLeft
     this.#sources = options.sources
+  }
+
+  get state(): CaptureState {
+    return this.#options.state
   }
 
   /** More runs are owed than at the start. */
@@ -92,19 +102,21 @@ export class StateWriter {
     this.#owedBackfills += backfills
   }
 
-  /** A run ended before its last page. */
-  calledOff(): void {
+  /** A run is at its end, or was called off. */
+  readingEnded(): void {
     this.#owedBackfills -= 1
   }
 
-  /** One of the steps is done; with the last, whoever waited for it goes on. */
-  async stepDone(): Promise<void> {
-    this.#stepsLeft -= 1
-    if (this.#stepsLeft === 0) await this.unpark()
-  }
-
+  /** Whoever is parked goes on; in slices, between which live edits are stored. */
   async unpark(): Promise<void> {
-    if ((await this.#options.state.unpark()) > 0) this.#options.onPending()
+    const { state, onPending } = this.#options
+    for (let users = 0; ; ) {
+      const some = await this.inTurn(() => state.unparkSome())
+      users += some
+      if (some > 0) continue
+      if (users > 0) onPending()
+      return
+    }
   }
 
   /** Reads and maps what storing these rows will need. Needs no turn: it may go on while an earlier batch is committed. */
@@ -124,7 +136,7 @@ export class StateWriter {
 
   /** @returns false when nothing needed to be written: then the checkpoint has not moved either. */
   storeStreamed(ahead: ReadAhead, lsn: Lsn | null): Promise<boolean> {
-    return this.#inTurn(async () => {
+    return this.inTurn(async () => {
       this.#ahead.delete(ahead)
       const { rows, stale } = ahead
       if (stale.size > 0) {
@@ -166,19 +178,9 @@ export class StateWriter {
       if (skipped.replay > 0) metrics.skippedChanges('replay', skipped.replay)
       if (skipped.older > 0) metrics.skippedChanges('older', skipped.older)
       if (writes.length === 0) return false
-      await this.#commit(writes, ahead.stored, touched, {
-        ...NOTHING,
-        lane: 0,
-        parking: this.#parking('stream'),
-        lsn,
-        pagesLsn,
-      })
+      await this.commit({ writes, stored: ahead.stored, touched }, { lane: 0, lsn, pagesLsn })
       return true
     })
-  }
-
-  #parking(by: CommitBy['by']): Parking {
-    return parking({ by, stepsLeft: this.#stepsLeft })
   }
 
   get #paging(): boolean {
@@ -210,7 +212,7 @@ export class StateWriter {
     rows: readonly PagedRow[],
     { snapshot, lsn, backfill }: Omit<Page, 'rows'> & { readonly backfill: BackfillProgress },
   ): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.inTurn(async () => {
       const { state, metrics } = this.#options
       const stored = await state.readRows(
         source,
@@ -230,136 +232,43 @@ export class StateWriter {
         touched.add(known, row.content, { changeLsn: NO_LSN, firstChangedAt: now, lastChangedAt: now })
       }
       const seenRows = seen.length === 0 ? null : { source, rows: seen, snapshot }
-      const base = {
-        ...NOTHING,
-        lane: 1,
-        parking: this.#parking('page'),
-        seen: seenRows,
-        backfill,
-        pagesLsn: lsn,
-      } as const
-      await this.#commit(writes, byId(source, stored), touched, base)
-      if (backfill.finished) this.#owedBackfills -= 1
+      this.#options.steps.begun(backfill.id, parseSnapshot(backfill.firstSnapshot))
+      const base = { lane: 1, seen: seenRows, backfill, pagesLsn: lsn } as const
+      await this.commit({ writes, stored: byId(source, stored), touched }, base)
+      if (backfill.finished) this.readingEnded()
       metrics.backfillRows(rows.length)
     })
   }
 
-  /**
-   * Tombstones for rows that no page of the run has shown, in slices between which live edits are stored; then the run is at
-   * its end. Begun again if interrupted: what is swept is not found again.
-   */
-  async sweep(
-    source: string,
-    run: BackfillProgress & { readonly first: Snapshot },
-    signal: AbortSignal,
-  ): Promise<number> {
-    let swept = 0
-    for (let afterKey: string | null = null; ; ) {
-      signal.throwIfAborted()
-      const next: string | null = await this.#inTurn(async () => {
-        const { state } = this.#options
-        const { rows, last } = await state.readUnseen(source, { first: run.first, afterKey, limit: SLICE })
-        const finished = last === null
-        if (rows.length === 0 && !finished) return last
-        const touched = new TouchedUsers()
-        const now = Date.now()
-        for (const row of rows) touched.add(row, ABSENT, { changeLsn: NO_LSN, firstChangedAt: now, lastChangedAt: now })
-        const writes = rows.map((row) => sweptWrite(row, { source, first: run.first, era: state.era }))
-        const stored = byId(source, new Map(rows.map((row) => [row.key, row])))
-        const base = { ...NOTHING, lane: 1, parking: this.#parking('page'), backfill: { ...run, finished } } as const
-        await this.#commit(writes, stored, touched, base)
-        if (finished) this.#owedBackfills -= 1
-        swept += rows.length
-        return last
-      })
-      if (next === null) return swept
-      afterKey = next
-    }
-  }
-
-  /** Tombstones for every row that the TRUNCATE removed, in slices; the checkpoint does not move. */
-  storeTruncate(
-    source: string,
-    version: { readonly xid: bigint; readonly lsn: Lsn; readonly committedAt: number },
-    stop: AbortSignal | null,
-  ): Promise<void> {
-    return this.#inTurn(async () => {
-      const { state } = this.#options
-      const touch = { changeLsn: version.lsn, firstChangedAt: version.committedAt, lastChangedAt: version.committedAt }
-      let truncate: StateCommit['truncate'] = { source, xid: version.xid, lsn: version.lsn }
-      let afterKey: string | null = null
-      for (;;) {
-        stop?.throwIfAborted() // begun again from the checkpoint
-        const { xid, lsn } = version
-        const { rows, last }: WalkedRows = await state.readTruncated(source, { xid, lsn, afterKey, limit: SLICE })
-        const stored = new Map(rows.map((row) => [row.key, row]))
-        const touched = new TouchedUsers()
-        const writes = rows.map((row): RowWrite => {
-          touched.add(row, ABSENT, touch)
-          const readSnapshot = row.era === state.era ? row.readSnapshot : null
-          return {
-            source,
-            key: row.key,
-            content: { ...ABSENT, distinctId: row.distinctId, userKey: row.userKey },
-            version: { changeXid: version.xid, changeLsn: version.lsn, readSnapshot },
-          }
-        })
-        const base = { ...NOTHING, lane: 0, parking: this.#parking('stream'), truncate } as const
-        if (rows.length > 0 || truncate !== null) await this.#commit(writes, byId(source, stored), touched, base)
-        if (last === null) return
-        truncate = null
-        afterKey = last
-      }
-    })
-  }
-
-  /**
-   * Forgets a table that is followed no more: its users lose what its rows gave them. In slices, between which live edits are
-   * stored; begun again if interrupted.
-   */
-  async forget(source: string, signal: AbortSignal): Promise<void> {
+  /** A table is followed no more: its rows stop to count. */
+  leaveOut(source: string): void {
     const [users, ...others] = this.#sources
     this.#sources = [users, ...others.filter((other) => other !== source)]
-    for (let afterKey: string | null = null; ; ) {
-      signal.throwIfAborted()
-      const last: string | null = await this.#inTurn(async () => {
-        const rows = await this.#options.state.readAny(source, { afterKey, limit: SLICE })
-        if (rows.length === 0) return null
-        const touched = new TouchedUsers()
-        const now = Date.now()
-        for (const row of rows) touched.add(row, ABSENT, { changeLsn: NO_LSN, firstChangedAt: now, lastChangedAt: now })
-        const forget = { source, keys: rows.map((row) => row.key) }
-        const base = { ...NOTHING, lane: 1, parking: this.#parking('page'), forget } as const
-        await this.#commit([], new Map(), touched, base)
-        return rows.at(-1)?.key ?? null
-      })
-      if (last === null) return
-      afterKey = last
-    }
   }
 
   /** Moves the checkpoint although nothing more has to be stored; users of a transaction stored in slices become due. */
   advance(lsn: Lsn): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.inTurn(async () => {
       await this.#options.state.advance(lsn)
       this.#options.onPending()
     })
   }
 
-  async #commit(
-    rows: readonly RowWrite[],
-    stored: ReadonlyMap<string, StoredRow | null>,
-    touched: TouchedUsers,
-    base: StateCommit,
+  /** Within a turn. Live edits have lane 0. */
+  async commit(
+    { writes, stored, touched }: Writes,
+    more: Pick<StateCommit, 'lane'> & Partial<StateCommit>,
   ): Promise<void> {
-    const { state, mapper, metrics, failPoints, onPending } = this.#options
+    const { state, mapper, metrics, failPoints, steps, onPending } = this.#options
     const sources = this.#sources
     const [users] = sources
-    const { profiles, marks } = await assembleUsers({ state, mapper, sources }, { rows, stored, touched })
-    const write = { ...base, rows, marks, profiles }
-    const { seen } = base
+    const { profiles, marks } = await assembleUsers({ state, mapper, sources }, { rows: writes, stored, touched })
+    const changed = { rows: writes, stored, isEdit: more.lane === 0 }
+    const parked = await parkUsers({ state, steps, users }, changed, profiles)
+    const write = { ...NOTHING, ...more, rows: writes, marks, profiles: parked }
+    const { seen } = write
     this.#outdate([
-      ...rows.map(({ source, key }) => rowId(source, key)),
+      ...writes.map(({ source, key }) => rowId(source, key)),
       ...(seen?.rows ?? []).map(({ key }) => rowId(seen?.source ?? '', key)),
       ...marks.map(({ key }) => rowId(users, key)),
     ])
@@ -368,7 +277,7 @@ export class StateWriter {
     this.#writing = []
     metrics.stateCommit(performance.now() - startedAt)
     // Slices are due only with the end of their transaction, pages at once.
-    if (base.lsn !== null || (profiles.length > 0 && base.lane === 1)) onPending()
+    if (write.lsn !== null || (profiles.length > 0 && write.lane === 1)) onPending()
   }
 
   #outdate(ids: readonly string[]): void {
@@ -376,13 +285,14 @@ export class StateWriter {
     for (const { ids: theirs, stale } of this.#ahead) for (const id of ids) if (theirs.has(id)) stale.add(id)
   }
 
-  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+  /** After what is being written, and before whatever else is to be. */
+  inTurn<T>(task: () => Promise<T>): Promise<T> {
     const result = this.#turn.then(task)
     this.#turn = result.catch(() => undefined) // the caller gets the error; the next turn is not its business
     return result
   }
 }
 
-function byId(source: string, stored: ReadonlyMap<string, StoredRow>): ReadonlyMap<string, StoredRow> {
+export function byId(source: string, stored: ReadonlyMap<string, StoredRow>): ReadonlyMap<string, StoredRow> {
   return new Map([...stored].map(([key, row]) => [rowId(source, key), row]))
 }

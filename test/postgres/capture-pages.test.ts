@@ -247,10 +247,10 @@ test('a row whose key changes while pages are read is in none of them; its user 
     INSERT INTO users VALUES (61, 'u61', 'late')`)
   await using session = await harness.start({ paging: true, held: true })
   const reading = Promise.withResolvers<void>()
-  harness.pages.beforePage = async (cursor, limit) => {
+  harness.onReadLsn = reading.resolve
+  harness.pages.beforePage = async (cursor) => {
     // The first page showed the lowest keys, the second will show the rest: it moves from one to the other.
-    if (cursor !== null && limit > 0) await database.query("UPDATE users SET id = 0 WHERE code = 'u55'")
-    if (limit === 0) reading.resolve()
+    if (cursor !== null) await database.query("UPDATE users SET id = 0 WHERE code = 'u55'")
   }
   const backfilled = session.backfill()
   await reading.promise

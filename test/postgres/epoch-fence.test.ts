@@ -96,7 +96,6 @@ function write(key: string, lsn: string): StateCommit {
     lsn: parseLsn(lsn),
     truncate: null,
     forget: null,
-    parking: 'none',
     backfill: null,
     pagesLsn: null,
   }

@@ -1,60 +1,101 @@
-// Users whose value may have moved to a table that is still to be read: they wait, are told by `status`, and go on together.
+// Users who wait until everything is read under another mapping: nothing of what they become is sent before, `status` tells of them,
+// and nothing else removes them or takes them for settled.
 import { expect, test } from 'vitest'
+import type { StateCommit } from '../../src/core/capture-port.ts'
 import { NO_LSN } from '../../src/core/lsn.ts'
-import type { Parking } from '../../src/core/parking.ts'
 import { documentOf, type Profile } from '../../src/core/profile.ts'
 import { countPending } from '../../src/state/counts.ts'
 import { DeliveryStore } from '../../src/state/delivery-store.ts'
 import { takeOver } from '../../src/state/ownership.ts'
+import { readStoredUsers } from '../../src/state/reconcile-store.ts'
+import { Tidy } from '../../src/state/tidy.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { makeStateAtCheckpoint } from '../support/seeded-state.ts'
 
-const HELD: Profile = { channels: { $email: ['a', 'b'], $sms: ['+1'] }, properties: { name: 'A', plan: 'x' } }
-
+const OLD: Profile = { channels: { $email: ['a'] }, properties: {} }
+const NEW: Profile = { channels: { $email: ['b'] }, properties: {} }
 const OWNER = '00000000-0000-0000-0000-000000000001'
-const changes: readonly (readonly [string, Profile | null, readonly Parking[]])[] = [
-  ['gains', { ...HELD, channels: { ...HELD.channels, $inbox: ['i'] } }, []],
-  ['has another order', { ...HELD, channels: { ...HELD.channels, $email: ['b', 'a'] } }, []],
-  ['has another property value', { ...HELD, properties: { name: 'B', plan: 'x' } }, []],
-  ['loses one of two', { ...HELD, channels: { ...HELD.channels, $email: ['b'] } }, ['lost']],
-  ['has one replaced', { ...HELD, channels: { ...HELD.channels, $sms: ['+2'] } }, ['lost']],
-  ['loses a channel', { ...HELD, channels: { $email: ['a', 'b'] } }, ['lost', 'emptied']],
-  ['loses a property', { ...HELD, properties: { name: 'A' } }, ['lost', 'emptied']],
-  ['is gone', null, ['lost']],
-]
 
-test.each(changes)('a user who %s', async (_, desired, parked) => {
-  await using database = await createTestDatabase()
-  await using db = await makeStateAtCheckpoint(database)
+async function parkedWorld() {
+  const database = await createTestDatabase()
+  const db = await makeStateAtCheckpoint(database)
   const { state } = await takeOver(db)
   const delivery = new DeliveryStore(db)
-  const names = ['none', 'kept', 'emptied', 'lost'] as const
-  const write = async (id: string, profile: Profile | null, parking: Parking) => {
-    const written = { distinctId: id, key: id, desired: profile && documentOf(profile), reasons: [] }
+  /** `meanwhile` is given: the user is parked. */
+  const write = async (id: string, desired: Profile | null, meanwhile?: Profile | null) => {
+    const written = {
+      ...{ distinctId: id, key: id, desired: desired && documentOf(desired), reasons: [] },
+      ...(meanwhile === undefined ? {} : { meanwhile: { desired: meanwhile && documentOf(meanwhile) } }),
+    }
     const profiles = [{ ...written, changeLsn: NO_LSN, firstChangedAt: Date.now(), lastChangedAt: Date.now() }]
     const nothing = { rows: [], seen: null, marks: [], lsn: null, truncate: null, forget: null, backfill: null }
-    await state.commit('public.users', { ...nothing, lane: 0, parking, profiles, pagesLsn: null }, () => undefined)
+    const commit: StateCommit = { ...nothing, lane: 0, profiles, pagesLsn: null }
+    await state.commit('public.users', commit, () => undefined)
   }
-  const claim = async () =>
-    (await delivery.claim({ owner: OWNER, limit: 10, lane: 0, token: 't' })).map(({ distinctId }) => distinctId)
-  const settle = (how: string) =>
-    database.query(`UPDATE suprsync.profile SET ${how}, claimed_by = NULL, due_at = NULL, lane = 0`)
-  for (const known of ['synced', 'sent'] as const) {
-    for (const name of names) await write(name, HELD, 'none')
-    expect((await claim()).sort()).toEqual([...names].sort())
-    await settle(known === 'synced' ? "synced = desired, synced_hash = desired_hash, sending = '[]'" : 'synced = NULL')
-
-    for (const name of names) await write(name, desired, name)
-    expect((await countPending(db, 100)).parked).toBe(parked.length)
-    expect((await claim()).sort()).toEqual(names.filter((name) => !parked.includes(name)).sort())
-
-    // Once parked, a live edit that still loses something waits on, and one that loses nothing does not.
-    for (const name of parked)
-      await write(name, desired && { ...desired, properties: { ...desired.properties, more: 1 } }, 'kept')
-    expect((await countPending(db, 100)).parked).toBe(parked.length)
-    expect(await state.unpark()).toBe(parked.length)
-    expect((await countPending(db, 100)).parked).toBe(0)
-    expect((await delivery.claim({ owner: OWNER, limit: 10, lane: 1, token: 't' })).length).toBe(parked.length)
-    await database.query('DELETE FROM suprsync.profile')
+  const claim = async () => {
+    const claims = [0, 1].map((lane) => delivery.claim({ owner: OWNER, limit: 10, lane: lane as 0 | 1, token: 't' }))
+    return (await Promise.all(claims)).flat().map(({ distinctId, desired }) => [distinctId, desired])
   }
+  const accept = () =>
+    database.query(
+      "UPDATE suprsync.profile SET synced = desired, synced_hash = desired_hash, sending = '[]', claimed_by = NULL, due_at = NULL, pending_since = NULL",
+    )
+  return {
+    ...{ database, db, state, write, claim, accept },
+    [Symbol.asyncDispose]: async () => {
+      await db.destroy()
+      await database[Symbol.asyncDispose]()
+    },
+  }
+}
+
+test.each<[string, Profile | null]>([
+  ['another profile', NEW],
+  ['nobody', null],
+])('who becomes %s is sent nothing until all who are parked go on', async (_, eventual) => {
+  await using world = await parkedWorld()
+  const { db, state, write, claim, accept } = world
+  await write('u', OLD)
+  await accept()
+  await write('u', eventual, OLD)
+  expect(await claim()).toEqual([])
+  expect(await countPending(db, 100)).toMatchObject({ total: 1, dueNow: 0, parked: 1 })
+  expect((await readStoredUsers(db, ['u'])).get('u')?.isPending).toBe(true)
+  expect([await state.hasParked(), await state.unparkSome(), await state.unparkSome()]).toEqual([true, 1, 0])
+  expect(await countPending(db, 100)).toMatchObject({ total: 1, dueNow: 1, parked: 0 })
+  expect(await claim()).toEqual([['u', eventual]])
+})
+
+test('what a parked user is to be in the meantime is sent', async () => {
+  await using world = await parkedWorld()
+  const { state, write, claim, accept } = world
+  const both: Profile = { channels: { $email: ['b', 'a'] }, properties: {} }
+  await write('u', OLD)
+  await accept()
+  await write('u', NEW, both)
+  expect(await claim()).toEqual([['u', both]])
+  await accept()
+  await state.unparkSome()
+  expect(await claim()).toEqual([['u', NEW]])
+})
+
+test('who becomes again what SuprSend holds is sent nothing', async () => {
+  await using world = await parkedWorld()
+  const { db, state, write, claim, accept } = world
+  await write('u', OLD)
+  await accept()
+  await write('u', NEW, OLD)
+  await write('u', OLD)
+  expect(await countPending(db, 100)).toMatchObject({ total: 0, parked: 0 })
+  expect([await state.hasParked(), await claim()]).toEqual([false, []])
+})
+
+test('a new user who is parked is told when all go on, and is not taken for one who is gone', async () => {
+  await using world = await parkedWorld()
+  const { database, db, state, write, claim } = world
+  await write('u', NEW, null)
+  expect(await claim()).toEqual([])
+  await new Tidy(db, database.pool).run()
+  await state.unparkSome()
+  expect(await claim()).toEqual([['u', NEW]])
 })

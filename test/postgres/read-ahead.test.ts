@@ -6,6 +6,7 @@ import { NO_FAIL_POINTS } from '../../src/core/fail-points.ts'
 import { type Lsn, NO_LSN } from '../../src/core/lsn.ts'
 import { NO_METRICS } from '../../src/core/metrics.ts'
 import { documentOf } from '../../src/core/profile.ts'
+import { RemapSteps } from '../../src/core/remap-steps.ts'
 import { parseSnapshot } from '../../src/core/snapshot.ts'
 import { partHash, type RowContent, rowHash, type StreamedRow } from '../../src/core/source-row.ts'
 import { takeOver } from '../../src/state/ownership.ts'
@@ -65,7 +66,10 @@ async function withGate(
     readAny: (...args) => state.readAny(...args),
     readTruncateXid: (source) => state.readTruncateXid(source),
     dropTable: (source) => state.dropTable(source),
-    unpark: () => state.unpark(),
+    readDesired: (ids) => state.readDesired(ids),
+    readParts: (rows) => state.readParts(rows),
+    hasParked: () => state.hasParked(),
+    unparkSome: () => state.unparkSome(),
     advance: (lsn) => state.advance(lsn),
     commit: async (...args) => {
       gate.onArrival()
@@ -78,7 +82,7 @@ async function withGate(
     mapper: { idIsKey: true, content: (_source, row) => content(row[1] ?? '') },
     sources: [SOURCE],
     owedBackfills: 1,
-    stepsLeft: 0,
+    steps: new RemapSteps({ sources: [SOURCE], readings: [], forgets: false, era: state.era, since: NO_LSN }),
     metrics: NO_METRICS,
     failPoints: NO_FAIL_POINTS,
     onPending: () => undefined,

@@ -6,15 +6,15 @@ import { compileTables } from '../../src/commands/compiled-tables.ts'
 import { NO_FAIL_POINTS } from '../../src/core/fail-points.ts'
 import { canonical, type JsonObject } from '../../src/core/json.ts'
 import { type LogFields, type Logger, SILENT_LOGGER } from '../../src/core/logger.ts'
-import type { Lsn } from '../../src/core/lsn.ts'
 import { childColumns, mappedColumns } from '../../src/core/mapped-columns.ts'
 import type { MappingSpec } from '../../src/core/mapping-spec.ts'
 import { type Metrics, NO_METRICS } from '../../src/core/metrics.ts'
 import type { Profile } from '../../src/core/profile.ts'
+import { RemapSteps } from '../../src/core/remap-steps.ts'
 import type { Table } from '../../src/core/row.ts'
 import type { Source } from '../../src/core/source-port.ts'
 import { connectionConfig } from '../../src/postgres/connection.ts'
-import { PageReader, readCurrentXid } from '../../src/postgres/pages.ts'
+import { PageReader, readCurrentXid, readInsertLsn } from '../../src/postgres/pages.ts'
 import { ReplicationStream } from '../../src/postgres/stream.ts'
 import { oweBackfills, readOwedBackfills } from '../../src/state/backfill-store.ts'
 import { openStateDatabase, type StateDatabase } from '../../src/state/database.ts'
@@ -78,6 +78,8 @@ export class CaptureHarness implements AsyncDisposable {
   readonly sourcePool: pg.Pool
   /** `unmapped_noop`, `replay`, `older`, and `backfill` rows. */
   readonly counts = new Map<string, number>()
+  /** Whoever waits for the stream asks how far it has to come. */
+  onReadLsn: () => void = () => undefined
   readonly logged: { readonly fields: LogFields; readonly message: string }[] = []
 
   private constructor(database: TestDatabase, tables: readonly Table[], spec: MappingSpec, options: HarnessOptions) {
@@ -167,7 +169,7 @@ export class CaptureHarness implements AsyncDisposable {
       mapper,
       sources: [tables[0].name, ...children.map(({ name }) => name)],
       owedBackfills: (options.paging ?? false) ? tables.length : 0,
-      stepsLeft: 0,
+      steps: new RemapSteps({ sources: [tables[0].name], readings: [], forgets: false, era: state.era, since: lsn }),
       metrics,
       failPoints,
       onPending: () => undefined,
@@ -176,6 +178,10 @@ export class CaptureHarness implements AsyncDisposable {
     const source: Source = {
       tables,
       readCurrentXid: () => readCurrentXid(this.sourcePool),
+      readInsertLsn: () => {
+        this.onReadLsn()
+        return readInsertLsn(this.sourcePool)
+      },
       verify: async () => undefined,
       openStream: async (startLsn, signal) => {
         const connection = connectionConfig(this.#database.url)
@@ -205,7 +211,7 @@ export class CaptureHarness implements AsyncDisposable {
     const backfill = async (signal: AbortSignal) => {
       const owed = await readOwedBackfills(this.state, 1)
       if (owed.length === 0) throw new Error('no backfill is owed')
-      const settled = (lsn: Lsn, ending: AbortSignal) => capture.settled(lsn, ending)
+      const caughtUp = async (ending: AbortSignal) => await capture.settled(await source.readInsertLsn(), ending)
       const shared = {
         mapper,
         writer,
@@ -213,7 +219,7 @@ export class CaptureHarness implements AsyncDisposable {
         log,
         failPoints,
         mostRowsPerSecond: null,
-        settled,
+        caughtUp,
         onProgress: () => undefined,
       }
       for (const run of owed) {

@@ -13,14 +13,14 @@ export class CountedPages implements Pages {
   readonly #inner: PageReader
   rereads = 0
   beforeReread: () => Promise<void> = async () => undefined
-  beforePage: (cursor: TextRow | null, limit: number) => Promise<void> = async () => undefined
+  beforePage: (cursor: TextRow | null) => Promise<void> = async () => undefined
 
   constructor(inner: PageReader) {
     this.#inner = inner
   }
 
   async page(cursor: TextRow | null, limit: number): Promise<Page> {
-    await this.beforePage(cursor, limit)
+    await this.beforePage(cursor)
     return await this.#inner.page(cursor, limit)
   }
 

@@ -136,7 +136,7 @@ function compare(
 async function usersWaiting({ database, state = database, config, failedIds = [] }: Converging): Promise<number> {
   const [row] = await state.query<{ waiting: number }>(
     `SELECT count(*)::int AS waiting FROM ${config.state.schema}.profile
-     WHERE (due_at IS NOT NULL OR sending <> '[]') AND NOT distinct_id = ANY($1)`,
+     WHERE (due_at IS NOT NULL OR sending <> '[]' OR parked) AND NOT distinct_id = ANY($1)`,
     [failedIds],
   )
   return row?.waiting ?? 0
