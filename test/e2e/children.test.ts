@@ -6,12 +6,13 @@ import type { FailPoint } from '../../src/core/fail-points.ts'
 import { startEmulator } from '../../src/emulator/emulator.ts'
 import { CHILD_TABLES, CHILDREN, startChildLoad } from '../support/child-load.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { drawn } from '../support/drawn.ts'
 import { expectConverged, expectNeverBack } from '../support/oracle.ts'
 import { testSeed } from '../support/seed.ts'
 import { startService } from '../support/service.ts'
 import { createUsersTable, insertUsers, seededRandom, startWorkload } from '../support/workload.ts'
 
-test.each(['append', 'replace'] as const)('killed six times under load: POST %s', async (postReading) => {
+test.each(drawn(['append', 'replace'] as const, 2))('killed six times under load: POST %s', async (postReading) => {
   const random = seededRandom(testSeed())
   await using database = await createTestDatabase()
   await createUsersTable(database)

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { drawn } from '../support/drawn.ts'
 import { type Fault, type Network, startNetwork } from '../support/network.ts'
 import { expectConverged, expectNeverBack } from '../support/oracle.ts'
 import { testSeed } from '../support/seed.ts'
@@ -72,10 +73,12 @@ test('cut, refused and standing still by turns, both networks, under load', () =
     expectNeverBack(emulator, load.ids)
   }))
 
-test.each<[string, 'source' | 'stateNetwork', Fault]>([
+const HALF_OPEN: readonly (readonly [string, 'source' | 'stateNetwork', Fault])[] = [
   ['what the source sends is lost', 'source', 'to_client'],
   ['what the state’s server sends is lost', 'stateNetwork', 'to_client'],
-])(
+]
+
+test.each(drawn(HALF_OPEN, 2))(
   'half open: %s',
   (_, which, fault) =>
     world(async (it) => {

@@ -7,6 +7,7 @@ import { expect, test } from 'vitest'
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
 import type { RequestLine } from '../../src/emulator/user-api.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { drawn } from '../support/drawn.ts'
 import { expectConverged, expectNeverBack } from '../support/oracle.ts'
 import { testSeed } from '../support/seed.ts'
 import { type Service, startService } from '../support/service.ts'
@@ -76,36 +77,41 @@ test('the key is refused: nobody is failed, few requests are made, and sending r
   expect(await failures(database)).toEqual([])
 })
 
-test.each([
+const LATER = [
   { status: 429, form: 'seconds' },
   { status: 429, form: 'date' },
   { status: 503, form: 'seconds' },
   { status: 503, form: 'date' },
-] as const)('$status with Retry-After as $form: not before that, and not long after', async ({ status, form }) => {
-  const requests: { readonly line: RequestLine; readonly atMs: number }[] = []
-  await using world = await createWorld((line) => requests.push({ line, atMs: Date.now() }))
-  const { database, emulator, service } = world
-  const seen = requests.length
-  const askedAt = Date.now()
-  // Longer than the pause after any unclear answer; the date is cut to whole seconds.
-  const retryAfter = form === 'seconds' ? 3 : new Date(askedAt + 4_000).toUTCString()
-  emulator.addFault({ user: '1', action: { kind: 'status', status, retryAfter } })
-  await database.query("UPDATE users SET name = 'new', version = nextval('user_version') WHERE id = 1")
-  await until(() => requests.length > seen, { what: 'the request to be refused' })
-  const refused = requests[seen]
-  expect(refused?.line).toMatchObject({ distinctId: '1', status })
-  await database.query("UPDATE users SET name = 'new', version = nextval('user_version') WHERE id = 2")
-  await expectConverged({ database, emulator, config: service.config })
+] as const
 
-  const again = requests.slice(seen + 1).find(({ line }) => line.distinctId === '1')
-  const other = requests.find(({ line }, index) => index > seen && line.distinctId === '2')
-  const earliest = typeof retryAfter === 'string' ? Date.parse(retryAfter) : (refused?.atMs ?? 0) + 3_000
-  expect(again?.atMs).toBeGreaterThanOrEqual(earliest)
-  expect(again?.atMs).toBeLessThan(earliest + 4_000)
-  // 429 is about us; a 503 of the API itself is about this request.
-  if (status === 429) expect(other?.atMs).toBeGreaterThanOrEqual(earliest)
-  else expect(other?.atMs).toBeLessThan(earliest)
-})
+test.each(drawn(LATER, 3))(
+  '$status with Retry-After as $form: not before that, and not long after',
+  async ({ status, form }) => {
+    const requests: { readonly line: RequestLine; readonly atMs: number }[] = []
+    await using world = await createWorld((line) => requests.push({ line, atMs: Date.now() }))
+    const { database, emulator, service } = world
+    const seen = requests.length
+    const askedAt = Date.now()
+    // Longer than the pause after any unclear answer; the date is cut to whole seconds.
+    const retryAfter = form === 'seconds' ? 3 : new Date(askedAt + 4_000).toUTCString()
+    emulator.addFault({ user: '1', action: { kind: 'status', status, retryAfter } })
+    await database.query("UPDATE users SET name = 'new', version = nextval('user_version') WHERE id = 1")
+    await until(() => requests.length > seen, { what: 'the request to be refused' })
+    const refused = requests[seen]
+    expect(refused?.line).toMatchObject({ distinctId: '1', status })
+    await database.query("UPDATE users SET name = 'new', version = nextval('user_version') WHERE id = 2")
+    await expectConverged({ database, emulator, config: service.config })
+
+    const again = requests.slice(seen + 1).find(({ line }) => line.distinctId === '1')
+    const other = requests.find(({ line }, index) => index > seen && line.distinctId === '2')
+    const earliest = typeof retryAfter === 'string' ? Date.parse(retryAfter) : (refused?.atMs ?? 0) + 3_000
+    expect(again?.atMs).toBeGreaterThanOrEqual(earliest)
+    expect(again?.atMs).toBeLessThan(earliest + 4_000)
+    // 429 is about us; a 503 of the API itself is about this request.
+    if (status === 429) expect(other?.atMs).toBeGreaterThanOrEqual(earliest)
+    else expect(other?.atMs).toBeLessThan(earliest)
+  },
+)
 
 interface World extends AsyncDisposable {
   readonly database: TestDatabase

@@ -66,7 +66,7 @@ test.each(
       { postReading: 'append', patchMissing: 'not_found', firstContact: 'edit' } as const,
       { postReading: 'replace', patchMissing: 'not_found', firstContact: 'edit' } as const,
     ],
-    3,
+    6,
   ),
 )(
   'lost answers, POST $postReading, PATCH on a missing user $patchMissing, first contact $firstContact',
