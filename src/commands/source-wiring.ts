@@ -23,6 +23,7 @@ import { connectionConfig, openPool } from '../postgres/connection.ts'
 import { readCurrentXid, readInsertLsn, readNewXid } from '../postgres/pages.ts'
 import { isSlotInUse, ReplicationStream } from '../postgres/stream.ts'
 import { readTableShape } from '../postgres/table-shape.ts'
+import { failRun, REQUESTED } from '../state/backfill-request.ts'
 import { type BackfillRun, type OwedTable, readMappedTables, readOwedBackfills } from '../state/backfill-store.ts'
 import type { CaptureStore } from '../state/capture-store.ts'
 import type { StateDatabase } from '../state/database.ts'
@@ -139,8 +140,18 @@ export class SourceWiring implements AsyncDisposable {
   }
 
   async #unfinished(store: CaptureStore, tables: CompiledSource['tables']): Promise<readonly BackfillRun[]> {
+    const { state, log } = this.#options
     const followed = new Set(tables.map(({ name }) => name))
-    const runs = await readOwedBackfills(this.#options.state, store.era)
+    const runs = await readOwedBackfills(state, store.era)
+    // Asked for by whoever has another file: nobody else would end it.
+    for (const { id, source, reason } of runs) {
+      if (followed.has(source) || reason !== REQUESTED) continue
+      log.warn(
+        { code: 'table_not_followed', table: source },
+        'a table that is not followed cannot be read: was the file changed?',
+      )
+      await failRun(state, id, 'table_not_followed')
+    }
     return runs.filter(({ source }) => followed.has(source))
   }
 

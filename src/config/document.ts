@@ -57,7 +57,7 @@ export function parseConfigDocument(input: {
   const syntax = faults.filter(({ isTwice }) => !isTwice).map(({ problem }) => problem)
   const twice = faults.filter(({ isTwice }) => isTwice).map(({ problem }) => problem)
   if (syntax.length === 0) {
-    syntax.push(...aliasProblems(tree, at), ...collectionKeys(tree, at), ...jsonProblems(file, text))
+    syntax.push(...aliasProblems(tree, at), ...keyProblems(tree, at), ...jsonProblems(file, text))
   }
   if (syntax.length > 0) return { kind: 'invalid', problems: [...syntax, ...twice] }
 
@@ -68,6 +68,11 @@ export function parseConfigDocument(input: {
     Scalar(key, node, ancestors) {
       // As it is written: `map: {007: …}` means the text 007, which YAML reads as the number 7.
       if (key === 'key') node.value = textOf(node)
+      if (key !== 'key' && typeof node.value === 'number' && !isExact(node.value, node.source ?? '')) {
+        broken.add(node)
+        const path = pathOf([...ancestors, node])
+        problems.push({ ...at(node.range?.[0] ?? 0), path, message: TOO_MANY_DIGITS })
+      }
       if (key === 'key' || typeof node.value !== 'string') return
       const replaced = interpolate(node.value, env)
       node.value = replaced.text
@@ -103,6 +108,23 @@ function plainValue(tree: Document.Parsed): unknown {
   }
 }
 
+const TOO_MANY_DIGITS = 'this number has more digits than JavaScript holds; quote it, and it stays as it is'
+
+/** Whether a number in decimal digits is what it was read as; of others nothing is said. */
+function isExact(value: number, source: string): boolean {
+  const written = significant(source)
+  return written === null || written === significant(String(value))
+}
+
+/** `-001.50e3` → `15e2`; null: not in decimal digits. */
+function significant(text: string): string | null {
+  const [, whole, fraction = '', exponent = '0'] = /^[-+]?(\d*)(?:\.(\d*))?(?:e([-+]?\d+))?$/i.exec(text) ?? []
+  if (whole === undefined || whole + fraction === '') return null
+  const digits = (whole + fraction).replace(/^0+/, '')
+  const ended = digits.replace(/0+$/, '')
+  return ended === '' ? '0' : `${ended}e${Number(exponent) - fraction.length + digits.length - ended.length}`
+}
+
 function textOf({ value, source }: Scalar): string {
   return typeof value === 'string' ? value : (source ?? String(value))
 }
@@ -126,13 +148,17 @@ function aliasProblems(tree: Document.Parsed, at: At): ConfigProblem[] {
   return problems
 }
 
-/** `? [a, b]` and `{{x}}`: a template that was not filled in, more often than not. */
-function collectionKeys(tree: Document.Parsed, at: At): ConfigProblem[] {
+const NO_MERGE = '`<<` does not merge here: repeat the keys, or give a whole mapping an anchor and use it as it is'
+
+/** `? [a, b]` and `{{x}}`: a template that was not filled in, more often than not. `<<`: YAML 1.2 has none. */
+function keyProblems(tree: Document.Parsed, at: At): ConfigProblem[] {
   const problems: ConfigProblem[] = []
   visit(tree, {
     Pair(_key, { key }) {
-      if (!isMap(key) && !isSeq(key)) return undefined
-      problems.push({ ...at(key.range?.[0] ?? 0), path: '', message: 'a key must be a text, not a list or a mapping' })
+      const isMerge = isScalar(key) && key.value === '<<'
+      if (!isMerge && !isMap(key) && !isSeq(key)) return undefined
+      const message = isMerge ? NO_MERGE : 'a key must be a text, not a list or a mapping'
+      problems.push({ ...at(key.range?.[0] ?? 0), path: '', message })
       return visit.SKIP
     },
   })

@@ -3,6 +3,9 @@ import { randomUUID } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
 import type { Schema, StateDatabase } from './database.ts'
 
+/** Why such a run is owed. */
+export const REQUESTED = 'requested'
+
 export interface RequestedTable {
   readonly source: string
   /** SQL over its rows; null: all. */
@@ -32,7 +35,7 @@ export async function requestBackfill(db: StateDatabase, tables: readonly Reques
     for (const { source, filter, rowsEstimated } of tables) {
       await sql`
         insert into backfill (era, source, reason, rows_estimated, sweep, filter, request)
-        values (${era}, ${source}, 'requested', ${rowsEstimated}, ${filter === null}, ${filter}, ${request}::uuid)`.execute(
+        values (${era}, ${source}, ${REQUESTED}, ${rowsEstimated}, ${filter === null}, ${filter}, ${request}::uuid)`.execute(
         transaction,
       )
     }

@@ -151,6 +151,10 @@ describe('while the service runs', () => {
       expect(service.log().filter(({ msg }) => msg === 'interrupted; trying again')).toEqual([])
       const failed = await backfill(service, '--where', '10 / (id - 50) > 0')
       expect(failed).toMatchObject({ code: 1, stdout: expect.stringContaining('22012') })
+      await database.query(`INSERT INTO suprsync.backfill (era, source, reason, sweep, request)
+        VALUES (1, 'public.others', 'requested', true, gen_random_uuid())`)
+      const refused = "SELECT FROM suprsync.backfill WHERE failure = 'table_not_followed' AND finished_at IS NOT NULL"
+      await until(async () => (await database.query(refused)).length === 1, { what: 'a table of another file' })
       await database.query("UPDATE users SET name = 'after' WHERE id = 1")
       await expectConverged({ database, emulator, config: service.config })
     }))

@@ -35,9 +35,30 @@ test.each([
   ['  n: &a {column: b, when: *a}', '6:27 the anchor &a holds itself'],
   ['  {{name}}: a', '6:3 a key must be a text, not a list or a mapping'],
   ['  ? [a, b]\n  : c', '6:5 a key must be a text, not a list or a mapping'],
+  [
+    '  n: &a {column: b}\n  m: {<<: *a}',
+    '7:7 `<<` does not merge here: repeat the keys, or give a whole mapping an anchor and use it as it is',
+  ],
 ])('%s', async (profile, expected) => {
   expect(await problemsOf(profile)).toEqual([`config.yaml:${expected}`])
 })
+
+test.each(['0.123456789012345678', '-9007199254740993', '100000000000000000000001', '1.00000000000000000001e3'])(
+  'a number that would be another one: %s',
+  async (number) => {
+    expect(await problemsOf(`  n: {const: ${number}}`)).toEqual([
+      'config.yaml:6:14 profile.n.const: this number has more digits than JavaScript holds; quote it, and it stays as it is',
+    ])
+  },
+)
+
+test.each(['0.1', '-001.50', '1e3', '1.5E-3', '0', '-0.0', '.5', '5.', '9007199254740991', '0x1F', '0o17', '1e300'])(
+  'a number as it is written: %s',
+  async (number) => {
+    const problems = await problemsOf(`  n: {map: {a: ${number}}, column: b}`)
+    expect(problems.filter((problem) => problem.includes('digits'))).toEqual([])
+  },
+)
 
 test('aliases that make too much of the file', async () => {
   const list = (of: string) => `[${Array(30).fill(of).join(', ')}]`

@@ -289,7 +289,7 @@ log: {level: verbose}
     ['  $locale: {const: " "}', '7:20 profile.$locale.const: the constant is empty'],
     [
       '  n: {const: 12345678901234567890}',
-      '7:14 profile.n.const: expected a text, a number JavaScript holds exactly (else quote it), true, false, a list or a mapping',
+      '7:14 profile.n.const: this number has more digits than JavaScript holds; quote it, and it stays as it is',
     ],
     [
       '  n: {const: null}',
