@@ -11,3 +11,6 @@ UPDATE profile SET parked = true, eventual = desired, eventual_hash = desired_ha
   due_at = CASE WHEN sending = '[]' THEN NULL ELSE due_at END
 WHERE lane = 2 AND due_at IS NOT NULL;
 UPDATE profile SET lane = 1 WHERE lane = 2;
+
+-- Of what tells whose the rows are (src/core/remap-decision.ts). NULL: not noted yet.
+ALTER TABLE mapped_table ADD COLUMN owner_hash text;

@@ -60,7 +60,7 @@ export async function openTables(pool: ReturnType<typeof openPool>, config: Conf
       table,
       pages: new PageReader(pool, table),
       map: compiled.maps[at] ?? unreachable(),
-      mappingHash: hashes[at] ?? unreachable(),
+      ...(hashes[at] ?? unreachable()),
     }),
   )
   const [users, ...children] = mapped
@@ -88,8 +88,17 @@ export function compileTables(spec: MappingSpec, [users, ...children]: readonly 
 }
 
 /** For each table, of all that decides what its rows give; what happens to a deleted user is no part of it. */
-function mappingHashes({ children, onDelete: _, ...users }: MappingSpec): readonly string[] {
-  return [users, ...children].map((part) => digest(JSON.stringify([MAPPING_REVISION, part], withMaps)))
+function mappingHashes({
+  children,
+  onDelete: _,
+  ...users
+}: MappingSpec): readonly Pick<MappedTable, 'mappingHash' | 'ownerHash'>[] {
+  const owners = [users.distinctId, ...children.map(({ user }) => user)]
+  return [users, ...children].map((part, at) => ({ mappingHash: hashOf(part), ownerHash: hashOf(owners[at]) }))
+}
+
+function hashOf(part: unknown): string {
+  return digest(JSON.stringify([MAPPING_REVISION, part], withMaps))
 }
 
 /** Maps as lists of pairs: JSON would make `{}` of them. */

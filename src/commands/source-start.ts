@@ -5,7 +5,13 @@ import { SuprsyncError } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Lsn } from '../core/lsn.ts'
-import { decideStart, type FoundServer, type KnownCheckpoint, type StartDecision } from '../core/start-decision.ts'
+import {
+  decideStart,
+  type FoundServer,
+  type KnownCheckpoint,
+  type StartDecision,
+  type Unreadable,
+} from '../core/start-decision.ts'
 import { readTableFacts, type TableFacts } from '../postgres/catalogue.ts'
 import { connectionConfig, openClient } from '../postgres/connection.ts'
 import { readNewXid } from '../postgres/pages.ts'
@@ -207,6 +213,7 @@ async function readServer(
   )
   const systemIdentifier = system.systemIdentifier.toString()
   const ours = !source.create || (await hasSlotIntent(state, source.slot, systemIdentifier))
+  const published = (await describePublication(client, source.publication, users.name)) !== null
   const parted =
     checkpoint !== null && checkpoint.timeline !== system.timeline && checkpoint.systemIdentifier === systemIdentifier
   return {
@@ -218,9 +225,8 @@ async function readServer(
     walLsn: BigInt(server?.wal ?? '0') as Lsn,
     database: server?.database ?? '',
     tableOid: users.oid,
-    published: (await describePublication(client, source.publication, users.name)) !== null,
-    // What ended the last stretch would end the next one as well, unless it was the table of now that does not tell its rows.
-    unreadable: endedBy === 'protocol_key_missing' && [users, ...children].every(tellsItsRows),
+    published,
+    unreadable: unreadable(endedBy, { published, tables: [users, ...children] }),
     slot: slot && {
       plugin: slot.plugin,
       database: slot.database,
@@ -230,6 +236,18 @@ async function readServer(
       active: slot.active,
     },
   }
+}
+
+/** UNDEFINED_OBJECT: until PostgreSQL 18 a publication must have been there when the WAL was written. */
+const NO_PUBLICATION = '42704'
+
+/** What ended the last stretch would end the next one as well, unless it is so now: then it can be mended. */
+function unreadable(
+  endedBy: string | null,
+  now: { readonly published: boolean; readonly tables: readonly TableFacts[] },
+): Unreadable | null {
+  if (endedBy === 'protocol_key_missing' && now.tables.every(tellsItsRows)) return 'keys'
+  return endedBy === NO_PUBLICATION && now.published ? 'publication' : null
 }
 
 function tellsItsRows({ key, storages }: TableFacts): boolean {

@@ -12,6 +12,7 @@ import {
   LEFT_OUT,
   MAPPING_CHANGED,
   OTHER_USERS_TABLE,
+  OWNERS_CHANGED,
   type OwedReading,
   type TableState,
 } from '../core/remap-decision.ts'
@@ -34,6 +35,7 @@ import { readReturnedUsers } from './returned-users.ts'
 import { prepareSource } from './source-start.ts'
 
 const WATCH_EVERY_MS = 5_000
+const REMAPPED: readonly string[] = [MAPPING_CHANGED, OWNERS_CHANGED, OTHER_USERS_TABLE]
 /** For readings that were asked for and whose notice was missed. */
 const LOOK_EVERY_MS = 2_000
 
@@ -110,9 +112,7 @@ export class SourceWiring implements AsyncDisposable {
         `${message} Its rows are read again${sweep ? ', and what is gone is removed' : ''}.`,
       )
     }
-    const remapped = owed
-      .filter(({ reason }) => reason === MAPPING_CHANGED || reason === OTHER_USERS_TABLE)
-      .map(({ source }) => source)
+    const remapped = owed.filter(({ reason }) => REMAPPED.includes(reason)).map(({ source }) => source)
     if (remapped.length > 0) {
       const message = 'the mapping differs from the last one; these tables are read and mapped anew'
       log.info({ tables: remapped }, message)
@@ -184,12 +184,12 @@ export class SourceWiring implements AsyncDisposable {
   async #states(tables: CompiledSource['tables']): Promise<readonly TableState[]> {
     const { publication } = this.#options.config.source
     return await Promise.all(
-      tables.map(async ({ name, table, mappingHash }: MappedTable) => {
+      tables.map(async ({ name, table, mappingHash, ownerHash }: MappedTable) => {
         const shape = await readTableShape(this.#pool, publication, table)
         if (shape === null) throw new SuprsyncError('table_missing', `There is no table ${name}.`)
         if (shape.membership === null)
           throw new SuprsyncError('publication_missing', `The publication ${publication} is gone.`)
-        return { source: name, mappingHash, shape }
+        return { source: name, mappingHash, ownerHash, shape }
       }),
     )
   }

@@ -21,21 +21,15 @@ export function meanwhileOfPage({ desired, before }: ChangedUser): ProfileDocume
   return isEmpty(without(profileOf(before), profileOf(desired))) ? desired : before
 }
 
-export interface Edit {
-  /** Rows that gave something to this user are there, and give it nothing: mapped as before they may have another owner. */
-  readonly isMoved: boolean
-  /** All rows of the user are mapped by the mapping of today. */
-  readonly isWhole: boolean
-  /** What the changed rows gave and do so no more, where it was mapped by the mapping of today or the row is gone. */
-  readonly taken: readonly Profile[]
-}
-
-/** A user whom a live edit changed: what it adds is sent, and what it took away itself is removed. */
-export function meanwhileOfEdit({ desired, before }: ChangedUser, { isMoved, isWhole, taken }: Edit): typeof before {
-  if (desired === null) return isMoved ? before : null
-  if (isWhole || before === null) return desired
+/**
+ * A user whom a live edit changed and of whom some rows may be mapped as before: what it adds is sent, and what it took away itself
+ * is removed.
+ * @param taken what the changed rows gave and give no more.
+ */
+export function meanwhileOfEdit({ desired, before }: ChangedUser, taken: readonly Profile[]): typeof before {
+  if (desired === null || before === null) return desired
   const missing = without(profileOf(before), profileOf(desired))
-  const kept = taken.reduce((rest, part) => without(rest, part), missing)
+  const kept = taken.reduce(without, missing)
   if (isEmpty(kept)) return desired
   return documentOf(fitProfile(unite([profileOf(desired), kept])).profile)
 }

@@ -2,18 +2,9 @@
 // forgetting of tables that are mapped no more. Meanwhile a user is put together of rows mapped by the new and rows mapped by the
 // old, and whoever would lose something waits (parking.ts). No input or output.
 import type { Lsn } from './lsn.ts'
-import { LEFT_OUT, MAPPING_CHANGED, OTHER_USERS_TABLE } from './remap-decision.ts'
+import { movesRows, STEPS } from './remap-decision.ts'
 import type { Snapshot } from './snapshot.ts'
 import type { StoredRow } from './source-row.ts'
-
-/** What children refer to is not what it was: until all is read, a child row may be taken for another user's. */
-const MOVES_KEYS: readonly string[] = [OTHER_USERS_TABLE, 'table_replaced', 'primary_key_changed']
-
-/**
- * Runs with these reasons are steps: what is stored of these tables may be all in other rows than it was. One that takes the
- * place of a step is a step.
- */
-export const STEPS: readonly string[] = [MAPPING_CHANGED, LEFT_OUT, ...MOVES_KEYS]
 
 export interface StepReading {
   /** Of the run. */
@@ -69,9 +60,10 @@ export class RemapSteps {
     this.#forgets = false
   }
 
-  get movesKeys(): boolean {
+  /** A row may be taken for another user's until all is read. */
+  get movesRows(): boolean {
     const [users] = this.#start.sources
-    return this.#left.some(({ source, reason }) => source === users && MOVES_KEYS.includes(reason))
+    return this.#left.some((run) => movesRows(run, users))
   }
 
   get areUsersRead(): boolean {

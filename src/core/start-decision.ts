@@ -27,6 +27,9 @@ export interface FoundSlot {
   readonly active: boolean
 }
 
+export type Unreadable = (typeof UNREADABLE)[number]
+export const UNREADABLE = ['keys', 'publication'] as const
+
 export interface FoundServer {
   readonly systemIdentifier: string
   readonly timeline: number
@@ -39,8 +42,11 @@ export interface FoundServer {
   readonly tableOid: number | null
   /** null: not looked at. */
   readonly published: boolean | null
-  /** The WAL since the checkpoint cannot be read: it tells rows by another key than today's, or not at all. */
-  readonly unreadable: boolean
+  /**
+   * Why the WAL since the checkpoint cannot be read: it tells rows by another key than today's, or not at all (`keys`); or it
+   * was written while there was no such publication (`publication`).
+   */
+  readonly unreadable: Unreadable | null
   readonly slot: FoundSlot | null
 }
 
@@ -168,7 +174,13 @@ function gapOf(slot: string, checkpoint: KnownCheckpoint, server: FoundServer): 
   if (server.tableOid !== null && checkpoint.tableOid !== server.tableOid) {
     return gap('table_replaced', 'The table was replaced by another one of the same name since the checkpoint.')
   }
-  if (server.unreadable) {
+  if (server.unreadable === 'publication') {
+    return gap(
+      'publication_missing',
+      'The publication was dropped and made again; what was written in between cannot be read.',
+    )
+  }
+  if (server.unreadable === 'keys') {
     return gap(
       'rows_unnamed',
       "Changes since the checkpoint do not tell today's rows: the primary key or the replica identity was another.",
@@ -197,7 +209,11 @@ function mend(
     )
   }
   const isOfUse =
-    found !== null && found.plugin === 'pgoutput' && !found.lost && server.published !== false && !server.unreadable
+    found !== null &&
+    found.plugin === 'pgoutput' &&
+    !found.lost &&
+    server.published !== false &&
+    server.unreadable === null
   const step = slotStep(isOfUse ? found : null, found !== null, sharedUpTo(code, checkpoint, server))
   if (!create && (step.kind !== 'adopt' || server.published === false)) {
     return stop(

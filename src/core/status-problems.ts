@@ -85,7 +85,7 @@ function startProblems(
     database,
     tableOid: null,
     published: null,
-    unreadable: false,
+    unreadable: null,
     slot: slot && {
       plugin: slot.plugin,
       database: slot.database,

@@ -18,4 +18,6 @@ export type StreamEvent =
   | { readonly kind: 'commit'; readonly endLsn: Lsn }
   /** A wanted column is missing from the relation as it was at this point of the WAL, or had another type. */
   | { readonly kind: 'reshaped'; readonly table: number; readonly columns: readonly string[] }
+  /** Of another table that had the followed one's name at this point of the WAL; its rows are not told. */
+  | { readonly kind: 'namesake'; readonly table: string }
   | { readonly kind: 'keepalive'; readonly lsn: Lsn; readonly replyRequested: boolean }

@@ -1,8 +1,7 @@
 // Backfill runs as state keeps them, and the mapping under which each table was stored: which runs are owed, and how far they
 // are. Their progress is written by CaptureStore.commit, in the transaction of each page.
 import { type Kysely, sql } from 'kysely'
-import { type KnownTable, LEFT_OUT, type TableState } from '../core/remap-decision.ts'
-import { STEPS } from '../core/remap-steps.ts'
+import { type KnownTable, LEFT_OUT, STEPS, type TableState } from '../core/remap-decision.ts'
 import type { TextRow } from '../core/row.ts'
 import type { TableShape } from '../core/table-shape.ts'
 import type { Schema, StateDatabase } from './database.ts'
@@ -54,18 +53,30 @@ export async function readOwedBackfills(db: StateDatabase, era: number): Promise
 }
 
 export async function readMappedTables(db: Kysely<Schema>): Promise<readonly KnownTable[]> {
-  const { rows } = await sql<{ source: string; mapping_hash: string; shape: TableShape | null; gap: string | null }>`
-    select source, mapping_hash, shape, gap from mapped_table order by source`.execute(db)
-  return rows.map(({ source, mapping_hash, shape, gap }) => ({ source, mappingHash: mapping_hash, shape, gap }))
+  const { rows } = await sql<{
+    source: string
+    mapping_hash: string
+    owner_hash: string | null
+    shape: TableShape | null
+    gap: string | null
+  }>`
+    select source, mapping_hash, owner_hash, shape, gap from mapped_table order by source`.execute(db)
+  return rows.map(({ source, mapping_hash, owner_hash, shape, gap }) => ({
+    ...{ source, shape, gap },
+    ...{ mappingHash: mapping_hash, ownerHash: owner_hash },
+  }))
 }
 
 /** How the table is followed from now on. */
-export async function noteTable(db: Kysely<Schema>, { source, mappingHash, shape }: TableState): Promise<void> {
+export async function noteTable(
+  db: Kysely<Schema>,
+  { source, mappingHash, ownerHash, shape }: TableState,
+): Promise<void> {
   await sql`
-    insert into mapped_table (source, table_oid, mapping_hash, shape)
-    values (${source}, ${shape.oid}, ${mappingHash}, ${JSON.stringify(shape)}::jsonb)
+    insert into mapped_table (source, table_oid, mapping_hash, owner_hash, shape)
+    values (${source}, ${shape.oid}, ${mappingHash}, ${ownerHash}, ${JSON.stringify(shape)}::jsonb)
     on conflict (source) do update set table_oid = excluded.table_oid, mapping_hash = excluded.mapping_hash,
-      shape = excluded.shape, gap = null`.execute(db)
+      owner_hash = excluded.owner_hash, shape = excluded.shape, gap = null`.execute(db)
 }
 
 /** From now on nobody follows these tables: their readings are off, and should one come back, its changes were missed. */
@@ -90,7 +101,9 @@ export async function oweBackfills(db: Kysely<Schema>, era: number, tables: read
       with former as (
         delete from backfill where source = ${source} and finished_at is null returning start_xid, era, sweep, reason)
       insert into backfill (era, source, reason, rows_estimated, sweep, start_xid)
-      values (${era}, ${source}, coalesce((select reason from former where reason = any(${STEPS}::text[]) limit 1), ${reason}), ${rowsEstimated},
+      values (${era}, ${source}, (
+          select r from (select reason as r from former union all select ${reason}) reasons
+          order by array_position(${STEPS}::text[], r) nulls last limit 1), ${rowsEstimated},
         ${sweep} or exists (select from former where former.sweep),
         greatest(${startXid === null ? null : startXid.toString()}::xid8, (select max(start_xid::text::numeric)::text::xid8 from former where former.era = ${era})))`.execute(
       db,

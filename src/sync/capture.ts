@@ -152,6 +152,11 @@ export class Capture {
         await this.#options.source.verify()
         this.#options.log.warn({ columns: event.columns }, 'columns of the table changed; its rows are read again')
         return
+      case 'namesake':
+        // One that is here since then must be opened; of one that was replaced, the rows of its successor tell all there is.
+        await this.#options.source.verify()
+        this.#options.log.warn({ table: event.table }, 'changes of the table that had this name before are passed over')
+        return
       case 'truncate':
         return await this.#truncate(event, signal)
       case 'insert':

@@ -14,74 +14,83 @@ export interface Parking {
   readonly users: string
 }
 
+type Rows = Pick<Changed, 'rows' | 'stored'>
+type OfUser<T> = (profile: ProfileWrite) => T
+
 export async function parkUsers(
   { state, steps, users }: Parking,
-  changed: Pick<Changed, 'rows' | 'stored'> & { readonly isEdit: boolean },
+  changed: Rows & { readonly isEdit: boolean },
   profiles: readonly ProfileWrite[],
 ): Promise<readonly ProfileWrite[]> {
   if (steps.left === 0 || profiles.length === 0) return profiles
   const before = await state.readDesired(profiles.map(({ distinctId }) => distinctId))
-  const edits = changed.isEdit ? await readEdits({ state, steps, users }, changed) : null
-  return profiles.map((profile) => {
+  const isAnother = otherSpeakers(users, changed)
+  const isWhole = wholeUsers({ steps, users }, changed)
+  const taken = changed.isEdit && !steps.movesRows ? await readTaken({ state, steps }, changed) : null
+  const meanwhileOf = (profile: ProfileWrite): ProfileDocument | null => {
     const user: ChangedUser = { desired: profile.desired, before: before.get(profile.distinctId) ?? null }
-    const meanwhile = meanwhileOf(steps, user, edits?.(profile) ?? null)
-    return meanwhile?.hash === profile.desired?.hash ? profile : { ...profile, meanwhile: { desired: meanwhile } }
+    if (steps.movesRows) return user.before
+    // What was another's is not theirs.
+    if (isAnother(profile)) return user.desired
+    if (taken === null) return meanwhileOfPage(user)
+    return isWhole(profile) ? user.desired : meanwhileOfEdit(user, taken(profile))
+  }
+  return profiles.map((profile) => {
+    const desired = meanwhileOf(profile)
+    return desired?.hash === profile.desired?.hash ? profile : { ...profile, meanwhile: { desired } }
   })
 }
 
-type Edit = Parameters<typeof meanwhileOfEdit>[1]
-
-function meanwhileOf(steps: RemapSteps, user: ChangedUser, edit: Edit | null): ProfileDocument | null {
-  if (steps.movesKeys) return user.before
-  return edit === null ? meanwhileOfPage(user) : meanwhileOfEdit(user, edit)
-}
-
-async function readEdits(
-  { state, steps, users }: Parking,
-  { rows, stored }: Pick<Changed, 'rows' | 'stored'>,
-): Promise<(profile: ProfileWrite) => Edit> {
-  const written = new Set<string>()
-  const moved = new Set<string>()
-  const taking: { readonly source: string; readonly key: string; readonly now: Profile | null }[] = []
+/** Whether a users row speaks for a user that did not before. */
+function otherSpeakers(users: string, { rows, stored }: Rows): OfUser<boolean> {
+  const left = new Set<string>()
+  const came = new Set<string>()
   for (const { source, key, content } of rows) {
-    if (source === users) written.add(key)
+    if (source !== users) continue
     const known = stored.get(rowId(source, key))
-    if (!known?.live) continue
-    const hasSameOwner = known.distinctId === content.distinctId && known.userKey === content.userKey
-    // A device that is somebody else's now would tell them what is not theirs, if both kept it.
-    const isHandedOver = known.userKey !== null && !hasSameOwner
-    const isSure = content.part === null || isHandedOver || steps.isOfToday(source, known)
-    if (isSure) taking.push({ source, key, now: content.part && hasSameOwner ? profileOf(content.part) : null })
-    else if (!hasSameOwner && known.distinctId !== null) moved.add(known.distinctId)
+    const was = known?.live ? known.distinctId : null
+    if (was === content.distinctId && content.part !== null) continue
+    if (was !== null) left.add(was)
+    came.add(key)
   }
-  const parts = taking.length === 0 ? new Map<string, Profile>() : await state.readParts(taking)
-  const taken = new Map<string, Profile[]>()
-  for (const { source, key, now } of taking) {
-    const id = rowId(source, key)
-    const part = parts.get(id)
-    const known = stored.get(id)
-    if (part === undefined || !known) continue
-    const owner = ownerOf(known)
-    taken.set(owner, [...(taken.get(owner) ?? []), takenBy(part, now)])
-  }
-  return ({ distinctId, key }) => ({
-    isMoved: moved.has(distinctId),
-    isWhole: steps.areChildrenRead && (steps.areUsersRead || (key !== null && written.has(key))),
-    taken: [
-      ...(taken.get(ownerOf({ distinctId, userKey: null })) ?? []),
-      ...(taken.get(ownerOf({ distinctId: null, userKey: key })) ?? []),
-    ],
-  })
+  return ({ distinctId, key }) => key !== null && (left.has(distinctId) || came.has(key))
 }
 
-function ownerOf({
-  distinctId,
-  userKey,
-}: {
-  readonly distinctId: string | null
-  readonly userKey: string | null
-}): string {
-  return distinctId === null ? `row ${userKey}` : `user ${distinctId}`
+/** Whether all rows of a user are mapped by the mapping of today. */
+function wholeUsers({ steps, users }: Pick<Parking, 'steps' | 'users'>, { rows }: Rows): OfUser<boolean> {
+  const written = new Set(rows.filter(({ source }) => source === users).map(({ key }) => key))
+  return ({ key }) => steps.areChildrenRead && (steps.areUsersRead || (key !== null && written.has(key)))
+}
+
+/** What the rows gave a user and give no more, as far as the change of the row is the reason and not that it is mapped otherwise. */
+async function readTaken(
+  { state, steps }: Pick<Parking, 'state' | 'steps'>,
+  { rows, stored }: Rows,
+): Promise<OfUser<readonly Profile[]>> {
+  const changes = rows.flatMap(({ source, key, content }) => {
+    const known = stored.get(rowId(source, key))
+    if (!known?.live) return []
+    const isTheirs =
+      content.part !== null && known.distinctId === content.distinctId && known.userKey === content.userKey
+    if (isTheirs && !steps.isOfToday(source, known)) return []
+    return [{ source, key, known, now: isTheirs && content.part ? profileOf(content.part) : null }]
+  })
+  const parts = changes.length === 0 ? new Map<string, Profile>() : await state.readParts(changes)
+  const taken = new Map<string, Profile[]>()
+  for (const { source, key, known, now } of changes) {
+    const part = parts.get(rowId(source, key))
+    const owner = known.distinctId === null ? ofRow(known.userKey) : ofUser(known.distinctId)
+    if (part !== undefined) taken.set(owner, [...(taken.get(owner) ?? []), takenBy(part, now)])
+  }
+  return ({ distinctId, key }) => [...(taken.get(ofUser(distinctId)) ?? []), ...(taken.get(ofRow(key)) ?? [])]
+}
+
+function ofUser(distinctId: string): string {
+  return `user ${distinctId}`
+}
+
+function ofRow(key: string | null): string {
+  return `row ${key}`
 }
 
 function profileOf(document: ProfileDocument): Profile {

@@ -17,6 +17,8 @@ export interface MappedTable extends SourceTable {
   readonly map: (row: TextRow) => MappedRow | MappedChild
   /** Another mapping, another hash: what was stored under the former is mapped anew. */
   readonly mappingHash: string
+  /** Of what tells whose a row is: the distinct_id, or of a child table the columns that name the users row. */
+  readonly ownerHash: string
 }
 
 export interface CompiledSource {

@@ -1,6 +1,7 @@
 // The application's own DDL while the service follows its table (P1, P5): each change is loud where it keeps us from following,
 // nothing is emptied because of it, none of its statements waits or fails because of us, and once it is mended everything
 // that came in between is there.
+import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { JsonObject } from '../../src/core/json.ts'
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
@@ -169,6 +170,10 @@ describe('goes on by itself', () => {
       'DROP PUBLICATION suprsync; CREATE PUBLICATION suprsync FOR TABLE ONLY users',
     ],
     [
+      'the publication is dropped, rows are written, and it is made again',
+      "DROP PUBLICATION suprsync; UPDATE users SET name = 'between' WHERE id = 7; DELETE FROM users WHERE id = 6; CREATE PUBLICATION suprsync FOR TABLE ONLY users",
+    ],
+    [
       'the table is taken out of the publication and put back',
       'ALTER PUBLICATION suprsync DROP TABLE users; DELETE FROM users WHERE id = 5; ALTER PUBLICATION suprsync ADD TABLE ONLY users',
     ],
@@ -190,6 +195,59 @@ describe('goes on by itself', () => {
     }),
   )
 })
+
+const SWAP = `CREATE TABLE next (LIKE users INCLUDING ALL);
+  INSERT INTO next SELECT * FROM users; ALTER TABLE users RENAME TO former; ALTER TABLE next RENAME TO users;
+  ALTER PUBLICATION suprsync ADD TABLE ONLY users`
+
+test('the table is replaced while changes of the former one are unread', () =>
+  world(async ({ database, emulator, service, converged }) => {
+    await service.stop()
+    await statement(database, "UPDATE users SET name = 'before' WHERE id < 5; DELETE FROM users WHERE id = 6")
+    await statement(database, `BEGIN; ${SWAP}; COMMIT`)
+    await statement(database, "UPDATE users SET name = 'after' WHERE id = 3; DELETE FROM users WHERE id = 7")
+    await using second = await startService({
+      ...{ databaseUrl: database.url, emulatorUrl: emulator.url, slot: database.slot },
+      config: { profile: PROFILE },
+    })
+    await second.waitStreaming()
+    await converged()
+    expect([emulator.users().has('6'), emulator.users().has('7')]).toEqual([false, false])
+    expect(second.log().some(({ msg }) => msg.includes('had this name before'))).toBe(true)
+    await edit(database, 8)
+    await converged()
+  }))
+
+test('the table is renamed and back, and replaced by a copy, under load', () =>
+  world(async ({ database, emulator, converged, untouched }) => {
+    const stop = new AbortController()
+    const load = (async () => {
+      for (let at = 0; !stop.signal.aborted; at += 1) {
+        // It finds the table, or not, as any statement of the application would.
+        await database.query(`UPDATE users SET name = 'Load ${at}' WHERE id = ${1 + (at % 10)}`).catch((error) => {
+          if (error.code !== '42P01') throw error
+        })
+      }
+    })()
+    try {
+      for (let times = 0; times < 3; times += 1) {
+        await statement(database, 'ALTER TABLE users RENAME TO away')
+        await delay(200)
+        await statement(database, 'ALTER TABLE away RENAME TO users')
+        await delay(1_000)
+      }
+      await statement(database, `BEGIN; LOCK users; ${SWAP}; COMMIT`)
+      await delay(2_000)
+    } finally {
+      stop.abort()
+      await load
+    }
+    await converged()
+    untouched()
+    await statement(database, 'DELETE FROM users WHERE id = 9; DROP TABLE former')
+    await converged()
+    expect(emulator.users().has('9')).toBe(false)
+  }))
 
 describe('partitions', () => {
   const table = `

@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest'
 import type { JsonObject } from '../../src/core/json.ts'
 import type { Emulator } from '../../src/emulator/emulator.ts'
+import { drawn } from '../support/drawn.ts'
 import { SLOWLY, USERS, keptWorld as world } from '../support/kept.ts'
 import { until } from '../support/wait.ts'
 
@@ -12,14 +13,40 @@ function emailsOf(emulator: Emulator, id: string): readonly unknown[] {
   return (emulator.users().get(id)?.channels.$email ?? []).toSorted()
 }
 
-test('the id of a row that is edited goes to a row that is not read yet: its user is not deleted', () =>
-  world(async ({ database, first, start, keptAll }) => {
-    const mapping = { profile: { $email: 'email', name: 'name' } }
+/** Addresses that a user was seen with and that are somebody else's: each names its owner. */
+function ofOthers(emulator: Emulator, owners: (id: string) => readonly string[]): readonly string[] {
+  return [...emulator.users().keys()].flatMap((id) =>
+    emulator
+      .history(id)
+      .flatMap(({ state }) => state?.channels.$email ?? [])
+      .filter((value) => !owners(id).some((owner) => new RegExp(`^[a-z]+${owner}@`).test(String(value))))
+      .map((value) => `user ${id} had ${String(value)}`),
+  )
+}
+
+test('ids go from row to row: nobody is deleted, or two people at once, because of an edit', () =>
+  world(async ({ database, first, start, keptAll, emulator }) => {
+    await database.query("UPDATE user_emails SET address = 'child' || id || '@example.com'")
+    const mapping = { profile: { $email: 'email', name: 'name' }, children: [EMAILS] }
     await first(mapping)
-    await using service = await start({ ...mapping, ...SLOWLY, user: { distinct_id: 'ext' } })
+    await using service = await start({
+      ...{ ...mapping, user: { distinct_id: 'ext' } },
+      backfill: { max_rows_per_second: 100 },
+    })
     await service.waitStreaming()
-    await database.query("UPDATE users SET name = name || '!' WHERE id > 290")
+    const read = "SELECT FROM suprsync.backfill WHERE source = 'public.users' AND rows_read BETWEEN 50 AND 299"
+    await until(async () => (await database.query(read)).length > 0, { what: 'the first page of users' })
+    await database.query(`
+      UPDATE users SET name = name || '!' WHERE id > 290;
+      UPDATE user_emails SET address = 'new' || id || '@example.com' WHERE id <= 5`)
     await keptAll(service)
+    const people = [...emulator.users().keys()].flatMap((id) =>
+      emulator.history(id).filter(({ state }) => {
+        const owners = (state?.channels.$email ?? []).map((value) => String(value).replace(/\D/g, ''))
+        return new Set(owners).size > 1
+      }),
+    )
+    expect(people.slice(0, 5)).toEqual([])
   }))
 
 test('one of two addresses comes from another table that is not read yet: an edit does not remove it', () =>
@@ -75,26 +102,43 @@ test('what the application takes away meanwhile goes at once', () =>
     await keptAll(service)
   }))
 
-test('the primary key becomes one of what were keys of others: nobody is told the address of another', () =>
-  world(async ({ database, first, start, keptAll, emulator }) => {
-    await database.query("UPDATE user_emails SET address = 'child' || id || '@example.com'")
-    await first(CHILD_IS_READ)
-    await database.query(`
-          BEGIN;
-          ALTER TABLE users DROP CONSTRAINT users_pkey, ADD PRIMARY KEY (ext);
-          UPDATE user_emails SET user_id = user_id + ${USERS};
-          UPDATE user_emails e SET user_id = (SELECT ext FROM users u WHERE u.id = e.user_id - ${USERS});
-          COMMIT`)
-    await using service = await start({ ...CHILD_IS_READ, ...SLOWLY })
-    await service.waitStreaming()
-    await database.query("UPDATE users SET name = name || '!' WHERE id > 290")
-    await keptAll(service)
-    const others = [...emulator.users().keys()].flatMap((id) =>
-      emulator
-        .history(id)
-        .flatMap(({ state }) => state?.channels.$email ?? [])
-        .filter((value) => value !== `u${id}@example.com` && value !== `child${id}@example.com`)
-        .map((value) => `user ${id} had ${value}`),
+const KEYS_MOVE = [
+  ['another mapping of the users', 'SELECT', { profile: { ...CHILD_IS_READ.profile, ext: 'ext' } }],
+  ['the slot lost', 'SELECT pg_drop_replication_slot($1)', {}],
+  ['nothing else', 'SELECT', {}],
+] as const
+
+test.each(drawn(KEYS_MOVE, 3))(
+  'the primary key becomes one of what were keys of others, and %s: nobody is told the address of another',
+  (_, before, more) =>
+    world(async ({ database, first, start, keptAll, emulator }) => {
+      await database.query("UPDATE user_emails SET address = 'child' || id || '@example.com'")
+      await first(CHILD_IS_READ)
+      await database.query(`
+        BEGIN;
+        ALTER TABLE users DROP CONSTRAINT users_pkey, ADD PRIMARY KEY (ext);
+        UPDATE user_emails SET user_id = user_id + ${USERS};
+        UPDATE user_emails e SET user_id = (SELECT ext FROM users u WHERE u.id = e.user_id - ${USERS});
+        COMMIT`)
+      if (before !== 'SELECT') await database.query(before, [database.slot])
+      await using service = await start({ ...CHILD_IS_READ, ...SLOWLY, ...more })
+      await service.waitStreaming()
+      await database.query("UPDATE users SET name = name || '!' WHERE id > 290")
+      await keptAll(service)
+      expect(ofOthers(emulator, (id) => [id]).slice(0, 5)).toEqual([])
+    }),
+)
+
+test('child rows name their user by another column: who is named by another row now loses nothing to an edit of it', () =>
+  world(async ({ database, first, start, keptAll }) => {
+    await database.query(
+      'UPDATE user_emails SET user_ext = 1 + (user_id + 149) % 300; ALTER TABLE user_emails ADD UNIQUE (user_ext)',
     )
-    expect(others.slice(0, 5)).toEqual([])
+    const child = { table: 'public.user_emails', user: 'user_id', profile: { shown: 'address' } }
+    await first({ profile: { $email: 'email' }, children: [child] })
+    const to = { profile: { $email: 'email' }, children: [{ ...child, user: 'user_ext' }] }
+    await using service = await start({ ...to, ...SLOWLY })
+    await service.waitStreaming()
+    await database.query('UPDATE user_emails SET address = address WHERE id > 290')
+    await keptAll(service)
   }))

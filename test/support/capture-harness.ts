@@ -120,6 +120,7 @@ export class CaptureHarness implements AsyncDisposable {
         ...{
           source: `${table.schema}.${table.name}`,
           mappingHash: 'm',
+          ownerHash: 'o',
           shape: { oid: table.oid, key: '[]', columns: {}, partitions: '', membership: '' },
         },
         ...{ reason: 'first_start', sweep: false, rowsEstimated: null, startXid: null },
@@ -159,6 +160,7 @@ export class CaptureHarness implements AsyncDisposable {
         pages: this.pagesOf(at),
         map: compiled.maps[at] ?? missing(),
         mappingHash: 'm',
+        ownerHash: 'o',
       }),
     )
     const tables = [users ?? missing(), ...children] as const

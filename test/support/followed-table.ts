@@ -140,7 +140,8 @@ export class Follower implements AsyncDisposable {
       const { begin, changes } = this.#open
       this.transactions.push({ xid: begin.xid, commitLsn: begin.commitLsn, endLsn: event.endLsn, changes })
       this.#open = null
-    } else if (event.kind !== 'keepalive' && event.kind !== 'reshaped') this.#open?.changes.push(event)
+    } else if (event.kind !== 'keepalive' && event.kind !== 'reshaped' && event.kind !== 'namesake')
+      this.#open?.changes.push(event)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

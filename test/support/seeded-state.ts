@@ -43,6 +43,7 @@ export async function makeStateAtCheckpoint(database: TestDatabase): Promise<Sta
     source: 'public.users',
     tableOid: 1,
     mappingHash: 'h',
+    ownerHash: 'o',
     reason: 'first_start',
     rowsEstimated: null,
     sweep: false,

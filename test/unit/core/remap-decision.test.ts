@@ -20,11 +20,11 @@ const SHAPE: TableShape = {
 
 const shape = (is: Partial<TableShape>) => ({ shape: { ...SHAPE, ...is } })
 const table = (source: string, is: Partial<KnownTable> = {}): KnownTable => ({
-  ...{ source, mappingHash: 'm', shape: SHAPE, gap: null },
+  ...{ source, mappingHash: 'm', ownerHash: 'o', shape: SHAPE, gap: null },
   ...is,
 })
 const now = (source: string, is: Partial<TableState> = {}): TableState => ({
-  ...{ source, mappingHash: 'm', shape: SHAPE },
+  ...{ source, mappingHash: 'm', ownerHash: 'o', shape: SHAPE },
   ...is,
 })
 const owed = (source: string, reason: string, more: Partial<OwedReading> = {}): OwedReading => ({
@@ -43,6 +43,21 @@ test.each<[string, readonly KnownTable[], readonly TableState[], readonly OwedRe
     [table('u'), table('c')],
     [now('u'), now('c', { mappingHash: 'n' })],
     [owed('c', 'mapping_changed')],
+    [],
+  ],
+  [
+    'a table whose rows have other owners',
+    [table('u'), table('c'), table('d', { ownerHash: null })],
+    [now('u', { mappingHash: 'n', ownerHash: 'q' }), now('c', { mappingHash: 'n', ownerHash: 'q' }), now('d')],
+    [owed('u', 'owners_changed'), owed('c', 'owners_changed')],
+    [],
+  ],
+  ['another users table', [table('u')], [now('v')], [owed('v', 'other_users_table')], ['u']],
+  [
+    'a table with another key after a gap, under another mapping',
+    [table('u', { gap: 'slot_lost' })],
+    [now('u', { ...shape({ key: '["a"]' }), mappingHash: 'n' })],
+    [owed('u', 'primary_key_changed', GAP)],
     [],
   ],
   ['a child table that is new', [table('u')], [now('u'), now('c')], [owed('c', 'mapping_changed')], []],
@@ -107,7 +122,7 @@ test.each<[string, readonly KnownTable[], readonly TableState[], readonly OwedRe
       now('c', { ...shape({ columns: { id: '1 20' } }), mappingHash: 'n' }),
     ],
     [
-      owed('u', 'mapping_changed', { ...altered('u', 'table_replaced'), reason: 'mapping_changed' }),
+      altered('u', 'table_replaced'),
       owed('c', 'mapping_changed', { ...altered('c', 'columns_changed', { sweep: false }), reason: 'mapping_changed' }),
     ],
     [],

@@ -38,14 +38,17 @@ test('steps are readings under another mapping and the forgetting, until each is
 test.each([
   ['mapping_changed', 'users', false],
   ['other_users_table', 'users', true],
+  ['owners_changed', 'users', true],
+  ['owners_changed', 'devices', true],
+  ['mapping_changed', 'devices', false],
   ['primary_key_changed', 'users', true],
   ['table_replaced', 'users', true],
   ['primary_key_changed', 'devices', false],
-])('a reading because of %s of %s: the keys of users moved %s', (reason, source, moved) => {
+])('a reading because of %s of %s: rows have moved: %s', (reason, source, moved) => {
   const steps = new RemapSteps({ ...START, readings: [{ id: '1', source, reason }] })
-  expect(steps.movesKeys).toBe(moved)
+  expect(steps.movesRows).toBe(moved)
   steps.read('1')
-  expect(steps.movesKeys).toBe(false)
+  expect(steps.movesRows).toBe(false)
 })
 
 test.each<[string, Partial<StoredRow>, string, boolean]>([

@@ -10,6 +10,7 @@ import {
   type KnownCheckpoint,
   type StartDecision,
   type StartFacts,
+  UNREADABLE,
 } from '../../../src/core/start-decision.ts'
 
 const lsn = (n: number) => BigInt(n) as Lsn
@@ -29,7 +30,7 @@ const SERVER: FoundServer = {
   database: 'app',
   tableOid: 5,
   published: true,
-  unreadable: false,
+  unreadable: null,
   slot: SLOT,
 }
 const CHECKPOINT: KnownCheckpoint = {
@@ -176,7 +177,8 @@ test.for<readonly [string, Case, string]>([
     { server: { published: false }, slot: { confirmedFlushLsn: lsn(101) } },
     'slot_ahead: replace the slot',
   ],
-  ['changes that do not tell their rows', { server: { unreadable: true } }, 'rows_unnamed: replace the slot'],
+  ['changes that do not tell their rows', { server: { unreadable: 'keys' } }, 'rows_unnamed: replace the slot'],
+  ['publication made again', { server: { unreadable: 'publication' } }, 'publication_missing: replace the slot'],
 
   ['by hand: slot gone', { slot: null, settings: MANUAL }, 'stop slot_missing'],
   ['by hand: slot ahead', { slot: { confirmedFlushLsn: lsn(101) }, settings: MANUAL }, 'stop slot_ahead'],
@@ -235,7 +237,7 @@ describe('in every combination', () => {
     database: fc.constant('app'),
     tableOid: fc.constantFrom(5, null),
     published: fc.constantFrom(true, false, null),
-    unreadable: fc.boolean(),
+    unreadable: fc.constantFrom(...UNREADABLE, null),
     slot,
   })
   const settings = fc.record({ recovery: fc.constantFrom('auto', 'manual'), create: fc.boolean() })
@@ -261,7 +263,7 @@ describe('in every combination', () => {
           sameHistory &&
           (found.walLsn === null || found.walLsn >= known.lsn) &&
           found.published !== false &&
-          !found.unreadable &&
+          found.unreadable === null &&
           (found.tableOid === null || found.tableOid === known.tableOid)
         const decision = decideStart({ slot: 's', ...how, checkpoint: known, server: found })
         expect(decision.kind === 'go_on').toBe(certain)

@@ -48,6 +48,7 @@ test('more rows than a page takes: a stop is heard after the first page', async 
     pages,
     map: () => ({ kind: 'absent', distinctId: null, reasons: [] }),
     mappingHash: 'm',
+    ownerHash: 'o',
   }
   const mapper = new RowMapper({ tables: [users], idIsKey: true }, NO_METRICS)
   const signals = { ended: new AbortController().signal, stop: stop.signal }
