@@ -104,9 +104,9 @@ export class SourceWiring implements AsyncDisposable {
     const { owed, dropped } = decideRemap(known, now)
     for (const { source, change, sweep } of owed) {
       if (change === null) continue
-      const { code, what } = change
+      const { code, what, isGap } = change
       const message = `The table ${source} ${what}.`
-      if (config.recovery === 'manual' && sweep) throw new SuprsyncError(code, `${message} ${RECOVER_BY_HAND}`)
+      if (config.recovery === 'manual' && isGap) throw new SuprsyncError(code, `${message} ${RECOVER_BY_HAND}`)
       log.warn(
         { code, table: source },
         `${message} Its rows are read again${sweep ? ', and what is gone is removed' : ''}.`,

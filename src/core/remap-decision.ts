@@ -97,6 +97,8 @@ export function decideRemap(known: readonly KnownTable[], now: readonly TableSta
 export function isAsNoted(known: readonly KnownTable[], is: TableState): boolean {
   const was = known.find(({ source }) => source === is.source)
   const isSame = (shape: TableShape) =>
-    shapeChange(shape, is.shape) === null && Object.keys(is.shape.columns).every((name) => name in shape.columns)
+    shapeChange(shape, is.shape) === null &&
+    shape.storage === is.shape.storage &&
+    Object.keys(is.shape.columns).every((name) => name in shape.columns)
   return was?.gap === null && was.mappingHash === is.mappingHash && was.shape !== null && isSame(was.shape)
 }

@@ -6,14 +6,16 @@ import type { TableShape } from '../core/table-shape.ts'
 import type { TableName } from './identifier.ts'
 import { type Queryable, queryRows } from './query.ts'
 
-// xmin: each change of the publication's own row is a new version of it. A longer varchar changes no value.
+// xmin: each change of the publication's own row, and each time that a partition is attached, is a new version of it. A longer varchar changes no value.
 const shapeSql = (schemas: boolean) => `
 WITH family AS (
-  SELECT c.oid, n.nspname AS schema FROM pg_catalog.pg_class root
+  SELECT c.oid, c.relfilenode, (SELECT string_agg(i.inhparent || '.' || i.xmin::text, '+') FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) AS since
+  FROM pg_catalog.pg_class root
   JOIN pg_catalog.pg_namespace rn ON rn.oid = root.relnamespace
-  CROSS JOIN LATERAL (SELECT root.oid AS relid UNION SELECT relid FROM pg_catalog.pg_partition_tree(root.oid)) tree
+  CROSS JOIN LATERAL (
+    SELECT root.oid AS relid UNION SELECT relid FROM pg_catalog.pg_partition_tree(root.oid)
+    UNION SELECT inhrelid FROM pg_catalog.pg_inherits WHERE inhparent = root.oid) tree
   JOIN pg_catalog.pg_class c ON c.oid = tree.relid
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE rn.nspname = $1 AND root.relname = $2)
 SELECT c.oid,
   (SELECT json_agg(a.attname ORDER BY k.position)::text FROM pg_catalog.pg_index i
@@ -23,7 +25,8 @@ SELECT c.oid,
   (SELECT json_object_agg(a.attname, concat_ws(' ', a.attnum, a.atttypid, CASE WHEN a.atttypid <> 1043 THEN a.atttypmod END))::text
    FROM pg_catalog.pg_attribute a
    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attname = ANY ($3::text[])) AS columns,
-  (SELECT md5(string_agg(f.oid::text, ',' ORDER BY f.oid)) FROM family f WHERE f.oid <> c.oid) AS partitions,
+  (SELECT md5(string_agg(concat(f.oid, ' ', f.since), ',' ORDER BY f.oid)) FROM family f WHERE f.oid <> c.oid) AS partitions,
+  (SELECT md5(string_agg(f.relfilenode::text, ',' ORDER BY f.oid)) FROM family f) AS storage,
   (SELECT concat_ws(' ', p.oid, p.xmin::text,
      (SELECT string_agg(r.oid::text, ',' ORDER BY r.oid) FROM pg_catalog.pg_publication_rel r JOIN family f ON f.oid = r.prrelid
       WHERE r.prpubid = p.oid)
@@ -37,6 +40,7 @@ interface ShapeRow {
   readonly key: string | null
   readonly columns: string | null
   readonly partitions: string | null
+  readonly storage: string
   readonly membership: string | null
 }
 
@@ -60,6 +64,7 @@ export async function readTableShape(
     key: row.key ?? '[]',
     columns: JSON.parse(row.columns ?? '{}') as TableShape['columns'],
     partitions: row.partitions ?? '',
+    storage: row.storage,
     membership: row.membership,
   }
 }

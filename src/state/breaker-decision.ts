@@ -52,7 +52,7 @@ export async function approveLosses(db: StateDatabase, { look }: Shown): Promise
   )
 }
 
-/** What was shown is not sent, and everything else of these users is: they stay as SuprSend has them until their rows change again. */
+/** What was shown is not sent, and everything else of these users is, then and later: as long as they lose that and nothing more. */
 export async function rejectLosses(db: StateDatabase, { look }: Shown): Promise<Decided> {
   return await decide(
     db,
@@ -60,6 +60,20 @@ export async function rejectLosses(db: StateDatabase, { look }: Shown): Promise<
     sql`held = false, lost_at = null, rejected = true,
       pending_since = case when p.due_at is null and p.failure is null then null else p.pending_since end`,
   )
+}
+
+/** Whatever was rejected before is sent after all, behind live edits. @returns how many users. */
+export async function approveRejected(db: StateDatabase): Promise<number> {
+  for (let users = 0; ; ) {
+    const { numAffectedRows = 0n } = await sql`
+      with locked as materialized (
+        select distinct_id from profile where rejected order by distinct_id limit ${SLICE} for update)
+      update profile p set rejected = false, lane = case when p.due_at is null then 1 else p.lane end,
+        due_at = coalesce(p.due_at, clock_timestamp()), pending_since = coalesce(p.pending_since, clock_timestamp())
+      from locked where p.distinct_id = locked.distinct_id`.execute(db)
+    users += Number(numAffectedRows)
+    if (numAffectedRows === 0n) return users
+  }
 }
 
 async function decide(db: StateDatabase, look: string, assignments: RawBuilder<unknown>): Promise<Decided> {

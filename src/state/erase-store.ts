@@ -131,6 +131,10 @@ export async function purgeUser(
       transaction,
     )
     await sql`delete from source_row where distinct_id = ${distinctId} and part is null`.execute(transaction)
+    // Conditions and keys may name the user; of readings that are over nobody asks for them.
+    await sql`update backfill set filter = null, cursor = null where filter is not null or cursor is not null`.execute(
+      transaction,
+    )
     await sql`
       delete from profile where distinct_id = ${distinctId} and desired is null
         and (${told}::boolean or (synced is null and sending = '[]'))`.execute(transaction)

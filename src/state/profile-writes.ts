@@ -60,13 +60,13 @@ export function profilesStatement(
 ): RawBuilder<WrittenProfiles> {
   const desired = sql.ref('excluded.desired')
   const lost = breaker === null ? sql`false` : loses(desired, STORED, breaker.countsDeletions)
-  const held = breaker === null ? sql`false` : sql`(exists (select from breaker) and ${lost})`
   // With other reasons alone nothing more is lost, and what was decided of it stands.
   const same = sql`(excluded.desired_hash is not distinct from p.desired_hash)`
-  const anew =
-    breaker === null
-      ? sql`false`
-      : sql`(not ${same} and ${lost} and (p.lost_at is null or ${losesMore(desired, breaker.countsDeletions)}))`
+  const more = breaker === null ? sql`false` : losesMore(desired, breaker.countsDeletions)
+  // What somebody has decided to keep is kept, whatever else of the user changes.
+  const rejected = sql`(p.rejected and (${same} or (${lost} and not ${more})))`
+  const held = breaker === null ? sql`false` : sql`(exists (select from breaker) and ${lost} and not ${rejected})`
+  const anew = sql`(not ${same} and ${lost} and ((p.lost_at is null and not p.rejected) or ${more}))`
   return sql`
     with written as (insert into profile as p (distinct_id, bucket, desired, desired_hash, parked, eventual, eventual_hash, reasons, lane,
       changed_at, pending_since, due_at, change_lsn)
@@ -86,10 +86,10 @@ export function profilesStatement(
         else coalesce(p.pending_since, excluded.pending_since, excluded.changed_at) end,
       lost_at = case when ${anew} then now() when ${same} or ${lost} then p.lost_at end,
       lost_in = case when ${anew} then (select next from breaker_look) else p.lost_in end,
-      held = case when ${same} then p.held else ${held} end, rejected = p.rejected and ${same}, erase = p.erase and excluded.desired is null,
+      held = case when ${same} then p.held else ${held} end, rejected = ${rejected}, erase = p.erase and excluded.desired is null,
       due_at = case
         when excluded.desired_hash is not distinct from p.synced_hash and p.sending = '[]' then null
-        when ${held} and ${onlyLoses(desired, STORED)} then null
+        when (${held} or ${rejected}) and ${onlyLoses(desired, STORED)} then null
         when p.due_at is null and ${same} then null
         else coalesce(p.due_at, clock_timestamp()) end,
       attempts = case when p.due_at is null then 0 else p.attempts end,

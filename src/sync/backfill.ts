@@ -86,12 +86,35 @@ export async function backfillOnce(
     return (await runBackfill(options, start, signal)) ? 'finished' : 'stopped'
   } catch (error) {
     const code = errorCode(error) ?? ''
-    // Class 22, data exception, 42, syntax error or access rule violation, and 57014, a single row took too long: the table itself
-    // is read without a filter.
-    const isOfFilter = start.filter !== null && /^(22|42|57014$)/.test(code)
-    if (code !== 'backfill_cancelled' && !isOfFilter) throw error
+    if (code !== 'backfill_cancelled' && !(error instanceof FilterFailed)) throw error
     options.log.warn({ err: error, table: start.source }, 'a reading that was asked for ended before its end')
     return code
+  }
+}
+
+/** The condition itself cannot be evaluated, whoever asks. */
+class FilterFailed extends Error {
+  readonly code: string
+
+  constructor(code: string, cause: unknown) {
+    super('the condition failed', { cause })
+    this.code = code
+  }
+}
+
+/**
+ * SQLSTATEs that say nothing of the statement: of the connection, resources, the operator, the system, locks, and conflicts with
+ * other transactions. 57014 does: a single row took too long.
+ */
+const OF_SERVER = /^(08|25P0|40|53|55P03|57(?!014)|58|F0)/
+
+async function ofFilter<T>(filter: string | null, read: Promise<T>): Promise<T> {
+  try {
+    return await read
+  } catch (error) {
+    const code = errorCode(error) ?? ''
+    const isOfFilter = filter !== null && /^[0-9A-Z]{5}$/.test(code) && !OF_SERVER.test(code)
+    throw isOfFilter ? new FilterFailed(code, error) : error
   }
 }
 
@@ -109,7 +132,7 @@ async function readPages(
   const reader = new RunReader({ source, filter: start.filter, log: options.log })
   while (!signal.aborted) {
     const askedAt = performance.now()
-    const page = await readVisiblePage(visible, () => reader.next(cursor, signal), signal)
+    const page = await readVisiblePage(visible, () => ofFilter(start.filter, reader.next(cursor, signal)), signal)
     if (!page) return null
     const rows = page.rows.map((row) => ({ key: rowKey(table, row), content: mapper.content(name, row) }))
     cursor = page.last ?? cursor

@@ -149,8 +149,15 @@ describe('while the service runs', () => {
       expect(slow.code).toBe(0)
       expect(service.log().some(({ msg }) => msg.startsWith('no index serves the condition'))).toBe(true)
       expect(service.log().filter(({ msg }) => msg === 'interrupted; trying again')).toEqual([])
-      const failed = await backfill(service, '--where', '10 / (id - 50) > 0')
-      expect(failed).toMatchObject({ code: 1, stdout: expect.stringContaining('22012') })
+      for (const [where, code] of [
+        ['10 / (id - 50) > 0', '22012'],
+        ['id = (SELECT user_id FROM devices)', '21000'],
+      ] as const) {
+        expect(await backfill(service, '--where', where)).toMatchObject({
+          code: 1,
+          stdout: expect.stringContaining(code),
+        })
+      }
       await database.query(`INSERT INTO suprsync.backfill (era, source, reason, sweep, request)
         VALUES (1, 'public.others', 'requested', true, gen_random_uuid())`)
       const refused = "SELECT FROM suprsync.backfill WHERE failure = 'table_not_followed' AND finished_at IS NOT NULL"

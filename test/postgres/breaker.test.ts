@@ -1,7 +1,7 @@
 // The circuit breaker in state: what is decided is what was shown and nothing later, whoever claims, records or retries meanwhile;
 // and of a rejected user everything but the loss is sent.
 import { expect, test } from 'vitest'
-import { approveLosses, lookAtLosses, rejectLosses } from '../../src/state/breaker-decision.ts'
+import { approveLosses, approveRejected, lookAtLosses, rejectLosses } from '../../src/state/breaker-decision.ts'
 import { countHeld, readBreaker } from '../../src/state/breaker-store.ts'
 import { retryAllFailed, retryUsers } from '../../src/state/failed-store.ts'
 import { type BreakerState, breakerState, FULL, ids, NO_SMS, OWNER } from '../support/breaker-state.ts'
@@ -99,13 +99,38 @@ test('reject drops no change that is no loss', async () => {
   expect(await rejectLosses(it.db, shown)).toEqual({ users: 10, open: false })
   await it.deliver()
   expect((await it.user('u001')).synced).toEqual({ ...FULL, properties: { name: 'B' } })
-  // Until the row changes again.
+  // As long as nothing more is lost, whatever else changes.
   await it.write(['u001'], { ...OTHER_NAME, properties: { name: 'C' } })
   await it.deliver()
-  expect((await it.user('u001')).synced).toEqual({ ...NO_SMS, properties: { name: 'C' } })
+  expect((await it.user('u001')).synced).toEqual({ ...FULL, properties: { name: 'C' } })
   await it.write(['u002'], FULL)
   await it.deliver()
   expect((await it.user('u002')).synced).toEqual(FULL)
+})
+
+test('who was rejected and loses more is counted anew', async () => {
+  await using it = await breakerState()
+  await settled(it)
+  await it.write(ids(1, 10), OTHER_NAME)
+  await rejectLosses(it.db, await lookAtLosses(it.db))
+  await it.deliver()
+  await it.write(['u001'], null)
+  expect(await it.deliver()).toHaveLength(1)
+  expect((await it.user('u001')).synced).toBeNull()
+})
+
+test('what was rejected can be sent after all', async () => {
+  await using it = await breakerState()
+  await settled(it)
+  await it.write(ids(1, 10), OTHER_NAME)
+  await it.write(ids(11, 15), null)
+  await rejectLosses(it.db, await lookAtLosses(it.db))
+  await it.deliver()
+  expect(await approveRejected(it.db)).toBe(15)
+  expect(await it.deliver()).toHaveLength(15)
+  expect((await it.user('u001')).synced).toEqual(OTHER_NAME)
+  expect((await it.user('u011')).synced).toBeNull()
+  expect(await approveRejected(it.db)).toBe(0)
 })
 
 test.each(['held when it was refused', 'refused before the breaker opened'])(

@@ -30,3 +30,14 @@ test('one that comes back after it is not deleted by whoever holds the locks, no
   await purgeUser(it.db, 'ann', { told: true })
   expect((await it.user('ann')).desired).toEqual(FULL)
 })
+
+test('conditions and keys of readings that are over are no trace of it', async () => {
+  await using it = await breakerState()
+  await it.database.query(`
+    INSERT INTO suprsync.backfill (era, source, reason, filter, cursor, finished_at)
+    VALUES (1, 'public.users', 'requested', '"email" = ''ann@example.com''', '["ann"]', now())`)
+  expect(await purgeUser(it.db, 'ann', { told: true })).toBe(true)
+  expect(await it.database.query('SELECT filter, cursor FROM suprsync.backfill')).toEqual([
+    { filter: null, cursor: null },
+  ])
+})
