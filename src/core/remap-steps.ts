@@ -1,5 +1,5 @@
-// What is to be done before every row is mapped by the mapping of today: readings of tables that are not at their end, and the
-// forgetting of tables that are mapped no more. Meanwhile a user is put together of rows mapped by the new and rows mapped by the
+// What is to be done before every row is mapped by the mapping of today, and none is missed: readings of tables that are not at
+// their end, and the forgetting of tables that are mapped no more. Meanwhile a user is put together of rows mapped by the new and rows mapped by the
 // old, and whoever would lose something waits (parking.ts). No input or output.
 import type { Lsn } from './lsn.ts'
 import { movesRows, STEPS } from './remap-decision.ts'
@@ -11,8 +11,9 @@ export interface StepReading {
   readonly id: string
   /** The table's name, as it stands in state. */
   readonly source: string
-  /** Why it is read; those of STEPS alone are steps. */
   readonly reason: string
+  /** Changes were missed: rows that no page shows are gone. */
+  readonly sweep: boolean
 }
 
 export interface RemapStart {
@@ -35,7 +36,8 @@ export class RemapSteps {
 
   constructor(start: RemapStart) {
     this.#start = start
-    this.#readings = new Map(start.readings.filter(({ reason }) => STEPS.includes(reason)).map((run) => [run.id, run]))
+    const steps = start.readings.filter(({ reason, sweep }) => sweep || STEPS.includes(reason))
+    this.#readings = new Map(steps.map((run) => [run.id, run]))
     this.#forgets = start.forgets
   }
 
@@ -58,6 +60,11 @@ export class RemapSteps {
 
   forgotten(): void {
     this.#forgets = false
+  }
+
+  /** All rows are mapped by the mapping of today, and what is left is to find what was missed. */
+  get isOnlyGap(): boolean {
+    return !this.#forgets && this.#left.every(({ reason }) => !STEPS.includes(reason))
   }
 
   /** A row may be taken for another user's until all is read. */

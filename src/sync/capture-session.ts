@@ -87,13 +87,12 @@ export async function runCaptureSession<State extends CaptureState>(
   const ended = new AbortController()
   const either = AbortSignal.any([signal, ended.signal])
   const caughtUp = async (ending: AbortSignal) => await capture.settled(await source.readInsertLsn(), ending)
-  /** With the last step whoever is parked goes on, as the tables are by then. */
+  /** A step is done when what the stream has brought until then is stored; with the last whoever is parked goes on. */
   const stepDone = async (done: () => void) => {
-    const isLast = steps.left <= 1
-    if (isLast) await caughtUp(either)
+    await caughtUp(either)
     either.throwIfAborted()
     done()
-    if (isLast) await writer.unpark()
+    if (steps.left === 0) await writer.unpark()
   }
   // Last of all: what a table gave may come from another one now.
   const forgetDropped = async () => {

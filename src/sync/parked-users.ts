@@ -23,6 +23,8 @@ export async function parkUsers(
   profiles: readonly ProfileWrite[],
 ): Promise<readonly ProfileWrite[]> {
   if (steps.left === 0 || profiles.length === 0) return profiles
+  // Past a gap a page may show that a row has another id now, before another page shows who has the former.
+  if (steps.isOnlyGap && (changed.isEdit || profiles.every(({ desired }) => desired !== null))) return profiles
   const before = await state.readDesired(profiles.map(({ distinctId }) => distinctId))
   const isAnother = otherSpeakers(users, changed)
   const isWhole = wholeUsers({ steps, users }, changed)
@@ -30,6 +32,7 @@ export async function parkUsers(
   const meanwhileOf = (profile: ProfileWrite): ProfileDocument | null => {
     const user: ChangedUser = { desired: profile.desired, before: before.get(profile.distinctId) ?? null }
     if (steps.movesRows) return user.before
+    if (steps.isOnlyGap) return user.desired ?? user.before
     // What was another's is not theirs.
     if (isAnother(profile)) return user.desired
     if (taken === null) return meanwhileOfPage(user)

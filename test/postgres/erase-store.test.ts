@@ -34,6 +34,7 @@ test('one that comes back after it is not deleted by whoever holds the locks, no
 test('conditions and keys of readings that are over are no trace of it', async () => {
   await using it = await breakerState()
   await it.database.query(`
+    DELETE FROM suprsync.backfill;
     INSERT INTO suprsync.backfill (era, source, reason, filter, cursor, finished_at)
     VALUES (1, 'public.users', 'requested', '"email" = ''ann@example.com''', '["ann"]', now())`)
   expect(await purgeUser(it.db, 'ann', { told: true })).toBe(true)

@@ -8,9 +8,9 @@ import type { StoredRow } from '../../../src/core/source-row.ts'
 const START: RemapStart = {
   sources: ['users', 'devices', 'emails'],
   readings: [
-    { id: '1', source: 'devices', reason: 'mapping_changed' },
-    { id: '2', source: 'emails', reason: 'requested' },
-    { id: '3', source: 'users', reason: 'mapping_changed' },
+    { id: '1', source: 'devices', reason: 'mapping_changed', sweep: false },
+    { id: '2', source: 'emails', reason: 'requested', sweep: false },
+    { id: '3', source: 'users', reason: 'mapping_changed', sweep: false },
   ],
   forgets: true,
   era: 2,
@@ -45,10 +45,18 @@ test.each([
   ['table_replaced', 'users', true],
   ['primary_key_changed', 'devices', false],
 ])('a reading because of %s of %s: rows have moved: %s', (reason, source, moved) => {
-  const steps = new RemapSteps({ ...START, readings: [{ id: '1', source, reason }] })
+  const steps = new RemapSteps({ ...START, readings: [{ id: '1', source, reason, sweep: false }] })
   expect(steps.movesRows).toBe(moved)
   steps.read('1')
   expect(steps.movesRows).toBe(false)
+})
+
+test('readings past a gap are steps, of which only the deletions wait', () => {
+  const gap = { id: '1', source: 'users', reason: 'slot_lost', sweep: true }
+  const steps = new RemapSteps({ ...START, forgets: false, readings: [gap] })
+  expect([steps.left, steps.isStep('1'), steps.isOnlyGap, steps.movesRows]).toEqual([1, true, true, false])
+  const both = new RemapSteps({ ...START, forgets: false, readings: [gap, ...START.readings] })
+  expect(both.isOnlyGap).toBe(false)
 })
 
 test.each<[string, Partial<StoredRow>, string, boolean]>([
