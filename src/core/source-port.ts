@@ -34,7 +34,8 @@ export interface Pages {
   /** The rows after `cursor` (key texts of the last row read; null: from the start), in key order. */
   page(cursor: TextRow | null, limit: number): Promise<Page>
   /**
-   * The same of rows that fit, as PostgreSQL finds them: within two seconds, else it is ended with 57014.
+   * The same of rows that fit, as PostgreSQL finds them: within two seconds, else it is ended with 57014; so is a page of more
+   * than one row.
    * @param filter SQL over the row.
    */
   filtered(cursor: TextRow | null, limit: number, filter: string): Promise<Page>

@@ -13,8 +13,11 @@ import { type Queryable, queryRows } from './query.ts'
 
 const RAW = { getTypeParser: () => (text: string) => text }
 const SNAPSHOT_COLUMNS = 3
-/** For a condition that an index serves. Without one the table would be read from the start for each page. */
-const DIRECT_MS = 2_000
+/**
+ * Of one statement: an ALTER TABLE of the application waits for it, and everybody else behind that. Only the page of a single row may
+ * take as long as the connection allows.
+ */
+const PAGE_MS = 2_000
 
 export class PageReader implements Pages {
   readonly #pool: pg.Pool
@@ -26,36 +29,39 @@ export class PageReader implements Pages {
   }
 
   async page(cursor: TextRow | null, limit: number): Promise<Page> {
-    const { from, values } = this.#after(cursor, limit)
-    return await this.#read(this.#pool, { from, values })
+    return await this.#short(limit, (client) => this.#read(client, this.#after(cursor, limit)))
   }
 
   async filtered(cursor: TextRow | null, limit: number, filter: string): Promise<Page> {
-    const { from, values } = this.#after(cursor, limit, filter)
-    const client = await this.#pool.connect()
-    try {
-      await client.query(`begin read only; set local statement_timeout = ${DIRECT_MS}`)
-      const page = await this.#read(client, { from, values })
-      await client.query('commit')
-      client.release()
-      return page
-    } catch (error) {
-      client.release(true) // whatever became of it, nothing of it is left open
-      throw error
-    }
+    // Where no index serves the condition the table would be read from the start for each page, of however few rows.
+    return await this.#short(null, (client) => this.#read(client, this.#after(cursor, limit, filter)))
   }
 
   async walked(cursor: TextRow | null, limit: number, filter: string): Promise<WalkedPage> {
     const { from, values } = this.#after(cursor, limit)
     // Of so many rows and no more the condition is asked, and the planner knows it.
     const walk = { from: `(select t.* from ${from}) t`, values, more: `, coalesce((${filter}\n), false)` }
-    const { rows, ...page } = await this.#read(this.#pool, walk)
+    const { rows, ...page } = await this.#short(limit, (client) => this.#read(client, walk))
     return {
       ...page,
       rows: rows.filter((row) => row.at(-1) === 't').map((row) => row.slice(0, -1)),
       scanned: rows.length,
       sizeBytes: rows.reduce((sum, row) => sum + rowSize(row), 0),
       last: rows.at(-1)?.slice(0, this.#table.key.length) ?? null,
+    }
+  }
+
+  async #short<T>(limit: number | null, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    const client = await this.#pool.connect()
+    try {
+      await client.query(limit === 1 ? 'begin read only' : `begin read only; set local statement_timeout = ${PAGE_MS}`)
+      const result = await work(client)
+      await client.query('commit')
+      client.release()
+      return result
+    } catch (error) {
+      client.release(true) // whatever became of it, nothing of it is left open
+      throw error
     }
   }
 

@@ -6,7 +6,7 @@ import type { TableShape } from '../core/table-shape.ts'
 import type { TableName } from './identifier.ts'
 import { type Queryable, queryRows } from './query.ts'
 
-// xmin: each change of the publication's own row, and each time that a partition is attached, is a new version of it. A longer varchar changes no value.
+// An enum's value that is renamed is another text in every row. xmin: each change of the publication's own row, and each time that a partition is attached, is a new version of it. A longer varchar changes no value.
 const shapeSql = (schemas: boolean) => `
 WITH family AS (
   SELECT c.oid, c.relfilenode, (SELECT string_agg(i.inhparent || '.' || i.xmin::text, '+') FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) AS since
@@ -22,8 +22,10 @@ SELECT c.oid,
    CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, position)
    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
    WHERE i.indrelid = c.oid AND i.indisprimary AND k.position <= i.indnkeyatts) AS key,
-  (SELECT json_object_agg(a.attname, concat_ws(' ', a.attnum, a.atttypid, CASE WHEN a.atttypid <> 1043 THEN a.atttypmod END))::text
-   FROM pg_catalog.pg_attribute a
+  (SELECT json_object_agg(a.attname, concat_ws(' ', a.attnum, a.atttypid, CASE WHEN a.atttypid <> 1043 THEN a.atttypmod END,
+     (SELECT md5(string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder)) FROM pg_catalog.pg_enum e
+      WHERE e.enumtypid IN (t.oid, t.typbasetype, t.typelem))))::text
+   FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attname = ANY ($3::text[])) AS columns,
   (SELECT md5(string_agg(concat(f.oid, ' ', f.since), ',' ORDER BY f.oid)) FROM family f WHERE f.oid <> c.oid) AS partitions,
   (SELECT md5(string_agg(f.relfilenode::text, ',' ORDER BY f.oid)) FROM family f) AS storage,

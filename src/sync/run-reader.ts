@@ -18,6 +18,8 @@ export interface RunPage extends WalkedPage {
 const STATEMENT_TIMEOUT = '57014'
 const LOCK_TIMEOUT = '55P03'
 const LOCKED_MS = 5_000
+/** What a condition costs is known by the first page. */
+const FIRST_WALKED_ROWS = 10
 
 export interface RunReaderOptions {
   readonly source: SourceTable
@@ -84,6 +86,7 @@ export class RunReader {
     if (code !== STATEMENT_TIMEOUT) throw error
     if (this.#filter !== null && !this.#isWalking) {
       this.#isWalking = true
+      this.#limit = Math.min(this.#limit, FIRST_WALKED_ROWS)
       this.#log.info({ table }, 'no index serves the condition: the table is walked through')
       return
     }

@@ -34,6 +34,12 @@ test.each<[string, string, string, object | null]>([
     'ALTER TABLE users ALTER id TYPE numeric(10, 2)',
     { code: 'columns_changed', ...SWEPT, isGap: false },
   ],
+  [
+    'a value of an enum that is renamed',
+    "CREATE TYPE plan AS ENUM ('a', 'b'); CREATE DOMAIN chosen AS plan; CREATE TABLE users (id int PRIMARY KEY, email varchar(40), name chosen)",
+    "ALTER TYPE plan RENAME VALUE 'a' TO 'c'",
+    { code: 'columns_changed' },
+  ],
   ['a longer varchar', PLAIN, 'ALTER TABLE users ALTER email TYPE varchar(80)', null],
   ['a column more', PLAIN, 'ALTER TABLE users ADD more text DEFAULT 7', null],
   ['an index', PLAIN, 'CREATE INDEX ON users (name)', null],
