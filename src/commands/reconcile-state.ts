@@ -6,6 +6,7 @@ import type { StoredUser } from '../core/reconcile.ts'
 import type { Repair } from '../core/reconcile-port.ts'
 import { readRowKeys } from '../state/known-users.ts'
 import { notifyService } from '../state/notice.ts'
+import { endDoubt } from '../state/ownership.ts'
 import { pageStoredIds, readStoredUsers, repairUsers } from '../state/reconcile-store.ts'
 import { readLockHolder } from '../state/report.ts'
 import { openReadableState, type ReadableState, readState } from './readable-state.ts'
@@ -46,6 +47,11 @@ export class ReconcileState implements SentUsers, AsyncDisposable {
     const repaired = await repairUsers(db, repairs)
     await notifyService(db, this.#schema)
     return repaired
+  }
+
+  /** Everybody was compared, and repaired: the state knows again what SuprSend holds. */
+  async endDoubt(): Promise<void> {
+    await endDoubt(this.#state.db)
   }
 
   async isServiceRunning(): Promise<boolean> {

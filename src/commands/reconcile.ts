@@ -117,6 +117,8 @@ async function reconcile(options: ReconcileOptions): Promise<void> {
     onBatch,
   })
   const summary = await run.run(scope, stopping.signal)
+  if (options.all && options.repair && summary.users.not_compared === 0 && !stopping.signal.aborted)
+    await state.endDoubt()
   const end: ReconcileEnd = {
     summary,
     repair: options.repair ?? false,

@@ -9,9 +9,11 @@ import {
   decideStart,
   type FoundServer,
   type KnownCheckpoint,
+  mayHaveForgotten,
   type StartDecision,
   type Unreadable,
 } from '../core/start-decision.ts'
+import { WENT_BACK } from '../core/status-problems.ts'
 import { readTableFacts, type TableFacts } from '../postgres/catalogue.ts'
 import { connectionConfig, openClient } from '../postgres/connection.ts'
 import { readNewXid } from '../postgres/pages.ts'
@@ -25,9 +27,11 @@ import {
   beginEra,
   createCheckpoint,
   hasSlotIntent,
+  noteDoubt,
   noteSlotIntent,
   noteTimeline,
   readCheckpoint,
+  readStateServer,
 } from '../state/ownership.ts'
 import { sourceName, wantedTables } from './compiled-tables.ts'
 
@@ -72,7 +76,7 @@ export async function foreseeStop(
 }
 
 async function prepare(client: Queryable, options: SourceStartOptions): Promise<void> {
-  const { config, state, failPoints } = options
+  const { config, state, log, failPoints } = options
   const { source } = config
   const tables = await readFacts(client, config)
   const checkpoint = await readCheckpoint(state)
@@ -86,6 +90,11 @@ async function prepare(client: Queryable, options: SourceStartOptions): Promise<
     checkpoint,
     server,
   })
+  if (mayHaveForgotten(decision, { checkpoint, server }, (await readStateServer(state)) === server.systemIdentifier)) {
+    await noteDoubt(state)
+    const { code, message, next } = WENT_BACK
+    log.warn({ code, next }, message)
+  }
   switch (decision.kind) {
     case 'stop':
       throw new SuprsyncError(decision.code, decision.message)

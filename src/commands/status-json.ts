@@ -79,6 +79,7 @@ function checkpointJson({ checkpoint }: StateReport, { source }: StatusReport): 
     epoch: Number(checkpoint.epoch),
     advanced_at: instant(checkpoint.advancedAt),
     since_advanced_s: seconds(checkpoint.sinceAdvancedMs),
+    doubted_at: checkpoint.doubtedAt === null ? null : instant(checkpoint.doubtedAt),
     ahead_of_slot_bytes: confirmed === null ? null : Number(checkpoint.lsn - confirmed),
   }
 }

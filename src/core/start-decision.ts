@@ -85,14 +85,17 @@ export type StopCode = GapCode | 'slot_foreign' | 'slot_renamed'
 export const RECOVER_BY_HAND =
   'Changes may have been missed. `suprsync run --recover` goes on: it reads every row again, and removes users whose rows are gone.'
 
-export interface StartFacts {
+interface Known {
+  readonly checkpoint: KnownCheckpoint | null
+  readonly server: FoundServer
+}
+
+export interface StartFacts extends Known {
   /** The slot's name, as the configuration has it. */
   readonly slot: string
   /** Whether a slot and a publication may be made. */
   readonly create: boolean
   readonly recovery: Recovery
-  readonly checkpoint: KnownCheckpoint | null
-  readonly server: FoundServer
 }
 
 export function decideStart(facts: StartFacts): StartDecision {
@@ -115,6 +118,17 @@ export function decideStart(facts: StartFacts): StartDecision {
     )
   }
   return mend({ ...facts, checkpoint }, found, gap)
+}
+
+/**
+ * Whether the state may be older than what SuprSend was sent: it went back together with the server, or was restored by itself.
+ * @param isBeside it is in a database of the very server that is followed.
+ */
+export function mayHaveForgotten(decision: StartDecision, { checkpoint, server }: Known, isBeside: boolean): boolean {
+  if (checkpoint === null) return false
+  if (decision.kind === 'recover' && decision.code === 'slot_ahead') return true
+  const isOther = checkpoint.timeline !== server.timeline || checkpoint.systemIdentifier !== server.systemIdentifier
+  return isBeside && isOther && (decision.kind === 'go_on' || decision.kind === 'recover')
 }
 
 function decideFirst(slot: string, found: FoundSlot | null): StartDecision {

@@ -42,6 +42,7 @@ export function problemsOf(report: StatusReport, settings: Settings): readonly P
   if (known && source.kind === 'read' && start.length === 0) problems.push(...captureProblems(source, known))
   for (const { code, level, message } of suprsend) problems.push({ code, level, message, next: null })
   if (known?.breaker) problems.push(BREAKER_OPEN)
+  if (known?.checkpoint?.doubtedAt != null) problems.push(WENT_BACK)
   if (known) problems.push(...userProblems(known))
   return problems
 }
@@ -55,6 +56,14 @@ const NEVER_RAN: Problem = {
   level: 'warning',
   message: 'There is no state: suprsync has never run here, or its schema was dropped.',
   next: 'run `suprsync check`, then start `suprsync run`',
+}
+
+export const WENT_BACK: Problem = {
+  code: 'state_went_back',
+  level: 'warning',
+  message:
+    'The state may be older than what SuprSend was sent: a standby was promoted with it, or it was restored. What was sent since is known to nobody here.',
+  next: '`suprsync reconcile --all --repair` compares everybody, and ends this warning',
 }
 
 const BREAKER_OPEN: Problem = {

@@ -64,6 +64,8 @@ export interface ReportedCheckpoint extends KnownCheckpoint {
   /** When it last moved, and how long ago, by the clock of the state's database. */
   readonly advancedAt: number
   readonly sinceAdvancedMs: number
+  /** Since when the state may have forgotten what was sent; null: it has not. */
+  readonly doubtedAt: number | null
 }
 
 export interface LockHolder {

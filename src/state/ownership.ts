@@ -26,9 +26,11 @@ export async function readCheckpoint(db: Kysely<Schema>): Promise<ReportedCheckp
     epoch: string
     advanced_ms: number
     since_ms: number
+    doubted_ms: number | null
   }>`select era, system_identifier, timeline, slot, table_oid::int8::float8 as table_oid, lsn::text, pages_lsn::text, epoch::text,
       extract(epoch from advanced_at)::float8 * 1000 as advanced_ms,
-      extract(epoch from clock_timestamp() - advanced_at)::float8 * 1000 as since_ms
+      extract(epoch from clock_timestamp() - advanced_at)::float8 * 1000 as since_ms,
+      extract(epoch from doubted_at)::float8 * 1000 as doubted_ms
     from checkpoint`.execute(db)
   const row = rows[0]
   if (!row) return null
@@ -43,6 +45,7 @@ export async function readCheckpoint(db: Kysely<Schema>): Promise<ReportedCheckp
     epoch: row.epoch,
     advancedAt: row.advanced_ms,
     sinceAdvancedMs: Math.max(0, row.since_ms),
+    doubtedAt: row.doubted_ms,
   }
 }
 
@@ -91,6 +94,24 @@ async function forgetPositions(db: StateDatabase, from: Lsn): Promise<void> {
 /** A standby was promoted, and everything we have seen came along. */
 export async function noteTimeline(db: StateDatabase, timeline: number): Promise<void> {
   await sql`update checkpoint set timeline = ${timeline} where timeline <> ${timeline}`.execute(db)
+}
+
+/** Of the server that holds the state. */
+export async function readStateServer(db: Kysely<Schema>): Promise<string> {
+  const { rows } = await sql<{
+    system: string
+  }>`select system_identifier::text as system from pg_control_system()`.execute(db)
+  return rows[0]?.system ?? ''
+}
+
+/** The state may have forgotten what was sent, until everybody was compared. */
+export async function noteDoubt(db: Kysely<Schema>): Promise<void> {
+  await sql`update checkpoint set doubted_at = now()`.execute(db)
+}
+
+/** Everybody was compared. */
+export async function endDoubt(db: Kysely<Schema>): Promise<void> {
+  await sql`update checkpoint set doubted_at = null where doubted_at is not null`.execute(db)
 }
 
 /** Noted before the slot is made, so that a start that is killed right after it knows the slot for its own. */

@@ -7,6 +7,7 @@ import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
 import { type Cluster, startCluster } from '../support/cluster.ts'
 import { copyCluster } from '../support/cluster-copy.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { runCommand } from '../support/installation.ts'
 import { expectConverged } from '../support/oracle.ts'
 import { type Service, startService } from '../support/service.ts'
 import { until } from '../support/wait.ts'
@@ -285,6 +286,35 @@ describe('a standby is promoted', () => {
       },
       { ownState: true },
     ))
+
+  test('behind what was captured, and the state with it: it is said, and comparing everybody mends it', () =>
+    world(async (it) => {
+      const { cluster, database, emulator } = it
+      await firstLife(it)
+      await using copy = await copyCluster(cluster, { standby: true })
+      {
+        await using service = await it.start()
+        await database.query(
+          "DELETE FROM users WHERE id = 1; UPDATE users SET email = 'moved@example.com' WHERE id = 2",
+        )
+        await settled(it, service)
+        await service.stop()
+      }
+      await cluster.kill9()
+      const standby = await copy.start({ hot_standby: 'on' })
+      const promoted = it.on(standby)
+      await promoted.query('SELECT pg_promote()')
+      await using service = await it.start(promoted.url)
+      await service.waitStreaming()
+      expect(service.log().map(({ code }) => code)).toContain('state_went_back')
+      const command = (...args: readonly string[]) => runCommand([...args, '--config', service.config.file])
+      const codes = async () => (await command('status', '--json')).stdout.match(/state_went_back/g)?.length ?? 0
+      expect(await codes()).toBe(1)
+      expect(emulator.users().has('1')).toBe(false)
+      expect(await command('reconcile', '--all', '--repair')).toMatchObject({ code: 0 })
+      await until(() => emulator.users().has('1'), { what: 'who was deleted in what is lost' })
+      expect(await codes()).toBe(0)
+    }))
 })
 
 describe.each([

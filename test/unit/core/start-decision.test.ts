@@ -8,6 +8,7 @@ import {
   type FoundServer,
   type FoundSlot,
   type KnownCheckpoint,
+  mayHaveForgotten,
   type StartDecision,
   type StartFacts,
   UNREADABLE,
@@ -198,6 +199,20 @@ test.for<readonly [string, Case, string]>([
   ['not ours to make: publication gone', { server: { published: false }, settings: GIVEN }, 'stop publication_missing'],
 ])('%s', ([, given, expected]) => {
   expect(word(decide(given))).toBe(expected)
+})
+
+test.each<[string, Partial<Case>, boolean, boolean]>([
+  ['the state is where it was', {}, true, false],
+  ['promoted together with the state', { server: { timeline: 2, switchLsn: lsn(200) } }, true, true],
+  ['promoted, the state elsewhere', { server: { timeline: 2, switchLsn: lsn(200) } }, false, false],
+  ['a slot ahead: the state may have been restored', { slot: { confirmedFlushLsn: lsn(101) } }, false, true],
+  ['another cluster with the state in it', { checkpoint: { systemIdentifier: '8' }, slot: null }, true, true],
+  ['the slot is gone', { slot: null }, true, false],
+  ['a first start', { checkpoint: null, slot: null }, true, false],
+])('whether what was sent may be forgotten: %s', (_, given, isBeside, expected) => {
+  const checkpoint = given.checkpoint === null ? null : { ...CHECKPOINT, ...given.checkpoint }
+  const server = { ...SERVER, ...given.server, slot: given.slot === null ? null : { ...SLOT, ...given.slot } }
+  expect(mayHaveForgotten(decide(given), { checkpoint, server }, isBeside)).toBe(expected)
 })
 
 test.for([MANUAL, GIVEN])('who has to act is told what to do', (settings) => {

@@ -42,6 +42,7 @@ const STATE: StateReport = {
     epoch: '3',
     advancedAt: 0,
     sinceAdvancedMs: 60 * MINUTES,
+    doubtedAt: null,
   },
   owner: { backendPid: 1, clientAddress: null, since: null },
   backfill: null,

@@ -14,3 +14,6 @@ UPDATE profile SET lane = 1 WHERE lane = 2;
 
 -- Of what tells whose the rows are (src/core/remap-decision.ts). NULL: not noted yet.
 ALTER TABLE mapped_table ADD COLUMN owner_hash text;
+
+-- Since when the state may be older than what SuprSend was sent (src/core/start-decision.ts), until everybody was compared.
+ALTER TABLE checkpoint ADD COLUMN doubted_at timestamptz;
