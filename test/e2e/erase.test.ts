@@ -94,6 +94,14 @@ describe.each(['delete', 'keep', 'clear'])('on_delete: %s', (policy) => {
       expect(emulator.users().has('stranger')).toBe(false)
       expect(await database.query("SELECT FROM suprsync.profile WHERE distinct_id = 'stranger'")).toEqual([])
       expect((await erase('nobody-at-all', '--yes')).code).toBe(0)
+      if (running === 'with') return
+      // Whoever could end it needs the locks.
+      await database.query(
+        "INSERT INTO suprsync.backfill (era, source, reason) VALUES (1, 'public.users', 'requested')",
+      )
+      const startedAt = performance.now()
+      expect(await erase('4444', '--yes')).toMatchObject({ code: 1, stderr: expect.stringContaining('`suprsync run`') })
+      expect(performance.now() - startedAt).toBeLessThan(10_000)
     }, policy),
   )
 })
