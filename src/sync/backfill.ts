@@ -141,7 +141,7 @@ async function readPages(
     const { paged } = page
     const finished = paged && !start.sweep
     const backfill = { id: start.id, cursor, rowsRead, firstSnapshot, paged, finished }
-    await writer.storePage(name, rows, { snapshot: page.snapshot, lsn: page.lsn, backfill })
+    await writer.storePage(name, { rows, snapshot: page.snapshot, lsn: page.lsn, backfill })
     failPoints.hit('in_backfill')
     onProgress({ source: name, rowsRead, rowsInPage: rows.length, rowsEstimated: start.rowsEstimated, finished })
     if (paged) return { cursor, rowsRead, firstSnapshot }

@@ -12,6 +12,7 @@ import { type BackfillOptions, type BackfillStart, backfillOnce } from './backfi
 import { Capture } from './capture.ts'
 import type { CaptureStart } from './checkpoint-progress.ts'
 import { forget } from './mass-writes.ts'
+import { readUsers } from './read-users.ts'
 import { type CompiledSource, RowMapper } from './row-mapper.ts'
 import { StateWriter } from './state-writer.ts'
 
@@ -69,12 +70,17 @@ export async function runCaptureSession<State extends CaptureState>(
     era: state.era,
     since: later(lsn, slicedLsn ?? NO_LSN),
   })
+  const visibleFrom = owed.backfills.reduce(
+    (xid, run) => ((run.startXid ?? 0n) > xid ? (run.startXid ?? 0n) : xid),
+    startXid,
+  )
   const writer = new StateWriter({
     state,
     mapper,
     sources: [users.name, ...children.map(({ name }) => name), ...owed.dropped],
     owedBackfills: owed.backfills.length,
     steps,
+    readUsers: (keys) => readUsers({ users, mapper, startXid: visibleFrom, log }, keys),
     metrics,
     failPoints,
     onPending: options.onPending,

@@ -19,7 +19,7 @@ type OfUser<T> = (profile: ProfileWrite) => T
 
 export async function parkUsers(
   { state, steps, users }: Parking,
-  changed: Rows & { readonly isEdit: boolean },
+  changed: Rows & { readonly isEdit: boolean; readonly read: ReadonlySet<string> },
   profiles: readonly ProfileWrite[],
 ): Promise<readonly ProfileWrite[]> {
   if (steps.left === 0 || profiles.length === 0) return profiles
@@ -60,9 +60,12 @@ function otherSpeakers(users: string, { rows, stored }: Rows): OfUser<boolean> {
 }
 
 /** Whether all rows of a user are mapped by the mapping of today. */
-function wholeUsers({ steps, users }: Pick<Parking, 'steps' | 'users'>, { rows }: Rows): OfUser<boolean> {
-  const written = new Set(rows.filter(({ source }) => source === users).map(({ key }) => key))
-  return ({ key }) => steps.areChildrenRead && (steps.areUsersRead || (key !== null && written.has(key)))
+function wholeUsers(
+  { steps, users }: Pick<Parking, 'steps' | 'users'>,
+  { rows, read }: Pick<Rows, 'rows'> & { readonly read: ReadonlySet<string> },
+): OfUser<boolean> {
+  const isNew = new Set([...read, ...rows.filter(({ source }) => source === users).map(({ key }) => key)])
+  return ({ key }) => steps.areChildrenRead && (steps.areUsersRead || (key !== null && isNew.has(key)))
 }
 
 /** What the rows gave a user and give no more, as far as the change of the row is the reason and not that it is mapped otherwise. */

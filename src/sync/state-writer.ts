@@ -39,10 +39,17 @@ export interface StateWriterOptions {
   readonly owedBackfills: number
   /** What is to be done before every row is mapped by the mapping of today. */
   readonly steps: RemapSteps
+  /** Rows of the users table as they are now, by keys; null: they cannot be told just now. */
+  readonly readUsers: (keys: readonly string[]) => Promise<PagedRows | null>
   readonly metrics: Metrics
   readonly failPoints: FailPoints
   /** Called after each commit that may have made users pending. */
   readonly onPending: () => void
+}
+
+/** Rows of a page, mapped. */
+export interface PagedRows extends Omit<Page, 'rows'> {
+  readonly rows: readonly PagedRow[]
 }
 
 /** What was read and mapped for a batch before its turn came. */
@@ -76,6 +83,8 @@ export interface Writes {
   /** By rowId, as they were. */
   readonly stored: ReadonlyMap<string, StoredRow | null>
   readonly touched: TouchedUsers
+  /** Keys of users rows that are mapped by the mapping of today, beside those that are written. */
+  readonly read?: ReadonlySet<string>
 }
 
 export class StateWriter {
@@ -146,6 +155,7 @@ export class StateWriter {
           rows.filter(({ source, key }) => stale.has(rowId(source, key))),
         )
       }
+      const owners = await this.#readOwners(ahead)
       const { state, metrics } = this.#options
       const surroundings = { era: state.era, paging: this.#paging }
       const skipped: Record<Exclude<StreamVerdict, 'write'>, number> = { noop: 0, replay: 0, older: 0 }
@@ -178,9 +188,29 @@ export class StateWriter {
       if (skipped.replay > 0) metrics.skippedChanges('replay', skipped.replay)
       if (skipped.older > 0) metrics.skippedChanges('older', skipped.older)
       if (writes.length === 0) return false
-      await this.commit({ writes, stored: ahead.stored, touched }, { lane: 0, lsn, pagesLsn })
+      await this.commit({ writes, stored: ahead.stored, touched, read: owners }, { lane: 0, lsn, pagesLsn })
       return true
     })
+  }
+
+  /**
+   * The users rows of child rows that changed, where they are mapped as before: what an edit takes away may stand there by now.
+   * @returns keys of those that are mapped by the mapping of today.
+   */
+  async #readOwners({ ids, stored, contents }: ReadAhead): Promise<ReadonlySet<string>> {
+    const { state, steps, readUsers } = this.#options
+    if (steps.left === 0 || steps.isOnlyGap || steps.movesRows || steps.areUsersRead) return new Set()
+    const [users] = this.#sources
+    const named = [...ids].flatMap((id) => [stored.get(id)?.userKey, contents.get(id)?.userKey])
+    const keys = new Set(named.filter((key) => typeof key === 'string' && !ids.has(rowId(users, key))) as string[])
+    if (keys.size === 0) return keys
+    const known = await state.readRows(users, [...keys])
+    const live = [...known.values()].filter((row) => row.live)
+    const unread = live.filter((row) => !steps.isOfToday(users, row)).map(({ key }) => key)
+    const page = unread.length === 0 ? null : await readUsers(unread)
+    if (page !== null) await this.#storeRows(users, page, {})
+    const read = new Set(page?.rows.map(({ key }) => key))
+    return new Set(live.map(({ key }) => key).filter((key) => read.has(key) || !unread.includes(key)))
   }
 
   get #paging(): boolean {
@@ -207,37 +237,46 @@ export class StateWriter {
     }
   }
 
-  storePage(
-    source: string,
-    rows: readonly PagedRow[],
-    { snapshot, lsn, backfill }: Omit<Page, 'rows'> & { readonly backfill: BackfillProgress },
-  ): Promise<void> {
+  storePage(source: string, page: PagedRows & { readonly backfill: BackfillProgress }): Promise<void> {
     return this.inTurn(async () => {
-      const { state, metrics } = this.#options
-      const stored = await state.readRows(
-        source,
-        rows.map((row) => row.key),
-      )
-      const page = { source, snapshot, era: state.era, truncateXid: await state.readTruncateXid(source) }
-      const touched = new TouchedUsers()
-      const writes: RowWrite[] = []
-      const seen: { readonly key: string; readonly rowHash: string | null }[] = []
-      const now = Date.now()
-      for (const row of rows) {
-        const known = stored.get(row.key)
-        const verdict = judgePaged(known, row, page)
-        if (verdict === 'seen') seen.push({ key: row.key, rowHash: row.content.rowHash })
-        if (verdict !== 'write') continue
-        writes.push(pagedWrite(row, known, page))
-        touched.add(known, row.content, { changeLsn: NO_LSN, firstChangedAt: now, lastChangedAt: now })
-      }
-      const seenRows = seen.length === 0 ? null : { source, rows: seen, snapshot }
-      this.#options.steps.begun(backfill.id, parseSnapshot(backfill.firstSnapshot))
-      const base = { lane: 1, seen: seenRows, backfill, pagesLsn: lsn } as const
-      await this.commit({ writes, stored: byId(source, stored), touched }, base)
+      const { steps, metrics } = this.#options
+      const { backfill } = page
+      steps.begun(backfill.id, parseSnapshot(backfill.firstSnapshot))
+      await this.#storeRows(source, page, { backfill })
       if (backfill.finished) this.readingEnded()
-      metrics.backfillRows(rows.length)
+      metrics.backfillRows(page.rows.length)
     })
+  }
+
+  /** Those that are newer than what is stored; within a turn. */
+  async #storeRows(
+    source: string,
+    { rows, snapshot, lsn }: PagedRows,
+    more: Pick<Partial<StateCommit>, 'backfill'>,
+  ): Promise<void> {
+    const { state } = this.#options
+    const stored = await state.readRows(
+      source,
+      rows.map((row) => row.key),
+    )
+    const page = { source, snapshot, era: state.era, truncateXid: await state.readTruncateXid(source) }
+    const touched = new TouchedUsers()
+    const writes: RowWrite[] = []
+    const seen: { readonly key: string; readonly rowHash: string | null }[] = []
+    const now = Date.now()
+    for (const row of rows) {
+      const known = stored.get(row.key)
+      const verdict = judgePaged(known, row, page)
+      if (verdict === 'seen') seen.push({ key: row.key, rowHash: row.content.rowHash })
+      if (verdict !== 'write') continue
+      writes.push(pagedWrite(row, known, page))
+      touched.add(known, row.content, { changeLsn: NO_LSN, firstChangedAt: now, lastChangedAt: now })
+    }
+    const seenRows = seen.length === 0 ? null : { source, rows: seen, snapshot }
+    await this.commit(
+      { writes, stored: byId(source, stored), touched },
+      { lane: 1, seen: seenRows, pagesLsn: lsn, ...more },
+    )
   }
 
   /** A table is followed no more: its rows stop to count. */
@@ -256,14 +295,14 @@ export class StateWriter {
 
   /** Within a turn. Live edits have lane 0. */
   async commit(
-    { writes, stored, touched }: Writes,
+    { writes, stored, touched, read }: Writes,
     more: Pick<StateCommit, 'lane'> & Partial<StateCommit>,
   ): Promise<void> {
     const { state, mapper, metrics, failPoints, steps, onPending } = this.#options
     const sources = this.#sources
     const [users] = sources
     const { profiles, marks } = await assembleUsers({ state, mapper, sources }, { rows: writes, stored, touched })
-    const changed = { rows: writes, stored, isEdit: more.lane === 0 }
+    const changed = { rows: writes, stored, read: read ?? new Set<string>(), isEdit: more.lane === 0 }
     const parked = await parkUsers({ state, steps, users }, changed, profiles)
     const write = { ...NOTHING, ...more, rows: writes, marks, profiles: parked }
     const { seen } = write

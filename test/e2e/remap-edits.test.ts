@@ -67,6 +67,32 @@ test('one of two addresses comes from another table that is not read yet: an edi
     await keptAll(service)
   }))
 
+const PLAN = { plan: { const: 'x' } }
+const TO_USERS = [
+  [
+    'deletes',
+    { ...EMAILS, profile: { $email: 'address', ...PLAN } },
+    { ...EMAILS, profile: PLAN },
+    'DELETE FROM user_emails',
+  ],
+  ['replaces', EMAILS, EMAILS, "UPDATE user_emails SET address = 'new' || id || '@example.com'"],
+] as const
+
+test.each(drawn(TO_USERS, 2))(
+  'the users give by now what the application %s in child rows: nobody is without it',
+  (_, from, to, edit) =>
+    world(async ({ database, first, start, keptAll }) => {
+      await first({ profile: { name: 'name' }, children: [from] })
+      await using service = await start({
+        ...{ profile: { $email: 'email', name: 'name' }, children: [to] },
+        ...SLOWLY,
+      })
+      await service.waitStreaming()
+      await database.query(`${edit} WHERE id > 290`)
+      await keptAll(service)
+    }),
+)
+
 /** The reading of the child table holds the users back meanwhile. */
 const CHILD_IS_READ = { profile: { $email: 'email', name: 'name' }, children: [EMAILS] }
 const REMAPPED_CHILD: JsonObject = {

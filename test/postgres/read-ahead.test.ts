@@ -83,6 +83,7 @@ async function withGate(
     sources: [SOURCE],
     owedBackfills: 1,
     steps: new RemapSteps({ sources: [SOURCE], readings: [], forgets: false, era: state.era, since: NO_LSN }),
+    readUsers: async () => null,
     metrics: NO_METRICS,
     failPoints: NO_FAIL_POINTS,
     onPending: () => undefined,
@@ -116,7 +117,8 @@ test('a page that comes between reading ahead and storing is seen', () =>
     const ahead = await writer.readAhead([change('old@x.io', 1)])
     const page = parseSnapshot('2000:2000:')
     const backfill = { id: '1', cursor: null, rowsRead: 1, firstSnapshot: page.text, paged: false, finished: false }
-    await writer.storePage(SOURCE, [{ key: '1', content: content('new@x.io') }], {
+    await writer.storePage(SOURCE, {
+      rows: [{ key: '1', content: content('new@x.io') }],
       snapshot: page,
       lsn: NO_LSN,
       backfill,

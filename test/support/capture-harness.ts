@@ -172,6 +172,7 @@ export class CaptureHarness implements AsyncDisposable {
       sources: [tables[0].name, ...children.map(({ name }) => name)],
       owedBackfills: (options.paging ?? false) ? tables.length : 0,
       steps: new RemapSteps({ sources: [tables[0].name], readings: [], forgets: false, era: state.era, since: lsn }),
+      readUsers: async () => null,
       metrics,
       failPoints,
       onPending: () => undefined,

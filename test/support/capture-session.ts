@@ -87,7 +87,7 @@ export class CaptureSession implements AsyncDisposable {
       paged: finished,
       finished,
     }
-    await writer.storePage(name, rows, { snapshot: page.snapshot, lsn: page.lsn, backfill })
+    await writer.storePage(name, { rows, snapshot: page.snapshot, lsn: page.lsn, backfill })
   }
 
   /** Runs the statements while the stream is held, and lets them go as one batch. */
