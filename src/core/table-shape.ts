@@ -48,15 +48,21 @@ export function shapeChange(was: TableShape, is: TableShape): ShapeChange | null
     return now !== undefined && now !== was.columns[name]
   })
   if (changed.length > 0) {
-    const what = `has other columns under these names: ${changed.join(', ')}`
-    const key = JSON.parse(is.key) as readonly string[]
+    const key = changed.filter((name) => (JSON.parse(is.key) as readonly string[]).includes(name))
     // Under other keys the rows are others, and those of before are gone.
-    const sweep = isRewritten || changed.some((name) => key.includes(name))
-    return { code: 'columns_changed', what, sweep, isGap: false }
+    if (key.some((name) => !isInteger(was.columns[name]) || !isInteger(is.columns[name])))
+      return { code: 'primary_key_changed', what: 'has a primary key of another type', sweep: true, isGap: false }
+    const what = `has other columns under these names: ${changed.join(', ')}`
+    return { code: 'columns_changed', what, sweep: isRewritten, isGap: false }
   }
   if (!isRewritten) return null
   const what = 'was rewritten or emptied, as by ALTER TABLE, VACUUM FULL or TRUNCATE'
   return { code: 'table_rewritten', what, sweep: true, isGap: false }
+}
+
+/** smallint, integer or bigint: the same text in each. */
+function isInteger(column: string | undefined): boolean {
+  return /^\d+ (20|21|23)( |$)/.test(column ?? '')
 }
 
 function gap(code: ShapeChange['code'], what: string): ShapeChange {

@@ -29,7 +29,7 @@ export interface RequestedRun {
 export async function requestBackfill(db: StateDatabase, tables: readonly RequestedTable[]): Promise<string | null> {
   const request = randomUUID()
   return await db.transaction().execute(async (transaction) => {
-    const { rows } = await sql<{ era: number }>`select era from checkpoint`.execute(transaction)
+    const { rows } = await sql<{ era: number }>`select era from checkpoint for share`.execute(transaction)
     const era = rows[0]?.era
     if (era === undefined) return null
     for (const { source, filter, rowsEstimated } of tables) {
@@ -73,6 +73,9 @@ export async function cancelRequests(db: Kysely<Schema>): Promise<number> {
   return Number(numAffectedRows ?? 0n)
 }
 
+/** Called off before, it stays so. */
 export async function failRun(db: Kysely<Schema>, id: string, code: string): Promise<void> {
-  await sql`update backfill set finished_at = now(), failure = ${code} where id = ${id}::bigint`.execute(db)
+  await sql`update backfill set finished_at = now(), failure = ${code} where id = ${id}::bigint and finished_at is null`.execute(
+    db,
+  )
 }

@@ -32,7 +32,7 @@ test.each<[string, string, string, object | null]>([
     'a key of another type',
     PLAIN,
     'ALTER TABLE users ALTER id TYPE numeric(10, 2)',
-    { code: 'columns_changed', ...SWEPT, isGap: false },
+    { code: 'primary_key_changed', ...SWEPT, isGap: false },
   ],
   [
     'a value of an enum that is renamed',
