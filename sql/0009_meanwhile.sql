@@ -17,3 +17,6 @@ ALTER TABLE mapped_table ADD COLUMN owner_hash text;
 
 -- Since when the state may be older than what SuprSend was sent (src/core/start-decision.ts), until everybody was compared.
 ALTER TABLE checkpoint ADD COLUMN doubted_at timestamptz;
+
+-- When the first page of a reading was stored: it may have waited for others before.
+ALTER TABLE backfill ADD COLUMN begun_at timestamptz;

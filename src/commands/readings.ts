@@ -1,9 +1,10 @@
 // The gauges that have to be asked for at a scrape: of the state what is pending and failed, of the source what the slot keeps.
 // Guarantees that neither database is asked a second time while it still owes an answer, that one that does not answer costs
 // only its own gauges, and that no question is a burden: bounded counts, bounded time.
+import { backfillPace } from '../core/backfill-pace.ts'
 import type { Logger } from '../core/logger.ts'
 import { slotLagMs, walBudget } from '../core/slot-lag.ts'
-import type { CodeCounts, PendingReport, SlotReport } from '../core/status-report.ts'
+import type { CodeCounts, PendingReport, ReportedBackfill, SlotReport } from '../core/status-report.ts'
 import type { Collector, Readings } from '../ops/readings.ts'
 import type { Queryable } from '../postgres/query.ts'
 import { readSlotReport } from '../postgres/slot-report.ts'
@@ -12,6 +13,7 @@ import { countHeld, readBreaker } from '../state/breaker-store.ts'
 import { countFailed, countPending } from '../state/counts.ts'
 import type { StateDatabase } from '../state/database.ts'
 import { readCheckpoint } from '../state/ownership.ts'
+import { readBackfillReport } from '../state/report.ts'
 
 export interface ReadingsOptions {
   readonly state: StateDatabase
@@ -22,8 +24,8 @@ export interface ReadingsOptions {
 
 /** Within the time that a scrape waits (ops/metrics.ts). */
 const TIMEOUT_MS = 2_000
-/** Of one statement; the four of the state together stay within the time above. */
-const STATEMENT_TIMEOUT_MS = 500
+/** Of one statement; the five of the state together stay within the time above. */
+const STATEMENT_TIMEOUT_MS = 400
 /** What is more is shown as this many: a tenth of a second of every fifteen is what a gauge may cost. */
 const COUNT_LIMIT = 100_000
 
@@ -42,6 +44,7 @@ export function collectReadings({ state, source, slot, log }: ReadingsOptions): 
   // One after the other: a scrape takes one connection from the writers.
   const askState = ask(async () => ({
     checkpoint: await readBounded(state, STATEMENT_TIMEOUT_MS, readCheckpoint),
+    backfill: await readBounded(state, STATEMENT_TIMEOUT_MS, readBackfillReport),
     failed: await readBounded(state, STATEMENT_TIMEOUT_MS, (db) => countFailed(db, COUNT_LIMIT)),
     pending: await readBounded(state, STATEMENT_TIMEOUT_MS, (db) => countPending(db, COUNT_LIMIT)),
     breaker: await readBounded(state, STATEMENT_TIMEOUT_MS, async (db) => ({
@@ -61,6 +64,7 @@ export function collectReadings({ state, source, slot, log }: ReadingsOptions): 
         breakerOpen: known.breaker.open,
         heldUsers: known.breaker.held.deletions + known.breaker.held.channels,
       }),
+      ...backfillReadings(known?.backfill ?? null),
       ...slotReadings(slotReport, known?.checkpoint?.sinceAdvancedMs ?? null),
     }
   }
@@ -68,6 +72,16 @@ export function collectReadings({ state, source, slot, log }: ReadingsOptions): 
 
 function pendingReadings(pending: PendingReport | null): Readings {
   return pending ? { profilesPending: pending.total, oldestPendingAgeMs: pending.oldestAgeMs ?? 0 } : {}
+}
+
+function backfillReadings(backfill: ReportedBackfill | null): Readings {
+  if (backfill === null || backfill.finishedAt !== null) return {}
+  const { rowsEstimated, rowsRead } = backfill
+  const { leftMs } = backfillPace(backfill)
+  return {
+    ...(rowsEstimated !== null && { backfillRowsLeft: Math.max(0, rowsEstimated - rowsRead) }),
+    ...(leftMs !== null && { backfillLeftMs: leftMs }),
+  }
 }
 
 function failedReadings(failed: CodeCounts | null): Readings {

@@ -1,6 +1,8 @@
 // `status --json`: names and units are stable and documented in docs/operations.md. Ages in seconds, sizes in bytes, instants
 // in ISO 8601, LSNs in PostgreSQL's own spelling. null: could not be read, or there is none.
+
 import type { Config } from '../config/config.ts'
+import { backfillPace } from '../core/backfill-pace.ts'
 import { formatLsn } from '../core/lsn.ts'
 import type { Problem } from '../core/status-problems.ts'
 import { type CodeCounts, type StateReport, type StatusReport, totalOf } from '../core/status-report.ts'
@@ -86,12 +88,17 @@ function checkpointJson({ checkpoint }: StateReport, { source }: StatusReport): 
 
 function backfillJson({ backfill }: StateReport): object | null {
   if (backfill === null) return null
+  const { rowsPerSecond, leftMs } = backfillPace(backfill)
   return {
     id: Number(backfill.id),
+    table: backfill.source,
     running: backfill.finishedAt === null,
     reason: backfill.reason,
     rows_read: backfill.rowsRead,
     rows_estimated: backfill.rowsEstimated,
+    rows_per_second: rowsPerSecond === null ? null : Math.round(rowsPerSecond),
+    left_s: seconds(leftMs),
+    unfinished: backfill.unfinished,
     started_at: instant(backfill.startedAt),
     finished_at: instant(backfill.finishedAt),
   }

@@ -1,5 +1,7 @@
 // `status` as a person reads it: one aligned line a subject, then each problem with what to do about it.
+
 import type { Config } from '../config/config.ts'
+import { backfillPace } from '../core/backfill-pace.ts'
 import { formatLsn } from '../core/lsn.ts'
 import type { Problem } from '../core/status-problems.ts'
 import {
@@ -89,9 +91,13 @@ function side(ahead: number): string {
 
 function backfillText(backfill: ReportedBackfill, now: number): string {
   const estimate = backfill.rowsEstimated === null ? '' : ` of ~${count(backfill.rowsEstimated)}`
-  const rows = `${count(backfill.rowsRead)}${backfill.finishedAt === null ? estimate : ''} rows read (${backfill.reason})`
+  const rows = `${count(backfill.rowsRead)}${backfill.finishedAt === null ? estimate : ''} rows of ${backfill.source} read (${backfill.reason})`
   if (backfill.finishedAt !== null) return `finished ${instant(backfill.finishedAt)}, ${rows}`
-  return `${rows}, begun ${formatDuration(now - backfill.startedAt)} ago`
+  const { rowsPerSecond, leftMs } = backfillPace(backfill)
+  const pace = rowsPerSecond === null ? '' : `, ${count(rowsPerSecond)}/s`
+  const left = leftMs === null ? '' : `, ${formatDuration(leftMs)} left`
+  const others = backfill.unfinished > 1 ? `; ${count(backfill.unfinished - 1)} more to be read` : ''
+  return `${rows}${pace}${left}, asked for ${formatDuration(now - backfill.startedAt)} ago${others}`
 }
 
 function pendingText(pending: PendingReport): string {

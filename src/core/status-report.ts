@@ -79,12 +79,18 @@ export interface LockHolder {
 /** The run in progress, else the last one. */
 export interface ReportedBackfill {
   readonly id: string
+  /** The table's name, as it stands in state. */
+  readonly source: string
   readonly reason: string
   readonly rowsRead: number
   /** The planner's row count when it began. */
   readonly rowsEstimated: number | null
   readonly startedAt: number
+  /** Since its first page, by the clock of the state's database; null: none is stored. */
+  readonly readingMs: number | null
   readonly finishedAt: number | null
+  /** Runs that are not at their end, this one among them. */
+  readonly unfinished: number
 }
 
 export interface UserCount {

@@ -101,6 +101,14 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
   const oldest = gauge('suprsync_oldest_pending_age_seconds', 'Age of the oldest profile that is pending.')
   const breaker = gauge('suprsync_breaker_open', '1 while the circuit breaker holds deletions and emptied channels.')
   const held = gauge('suprsync_profiles_held', 'Profiles whose loss the circuit breaker holds.')
+  const backfillRows = gauge(
+    'suprsync_backfill_rows_left',
+    'Rows that the reading under way has yet to read, estimated.',
+  )
+  const backfillSeconds = gauge(
+    'suprsync_backfill_left_seconds',
+    'How long the reading under way will yet take, estimated.',
+  )
   const lagBytes = gauge('suprsync_slot_lag_bytes', 'WAL that the slot has not confirmed.')
   const lagSeconds = gauge(
     'suprsync_slot_lag_seconds',
@@ -120,6 +128,8 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
     setOrHide(oldest, seconds(readings.oldestPendingAgeMs))
     setOrHide(breaker, readings.breakerOpen === undefined ? undefined : Number(readings.breakerOpen))
     setOrHide(held, readings.heldUsers)
+    setOrHide(backfillRows, readings.backfillRowsLeft)
+    setOrHide(backfillSeconds, seconds(readings.backfillLeftMs))
     setOrHide(lagBytes, readings.slotLagBytes)
     setOrHide(lagSeconds, seconds(readings.slotLagMs))
     setOrHide(retained, readings.slotRetainedWalBytes)

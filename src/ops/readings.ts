@@ -12,6 +12,9 @@ export interface Readings {
   readonly breakerOpen?: boolean
   /** Whose loss the breaker holds. */
   readonly heldUsers?: number
+  /** Of readings that are not at their end: of the one that is read now, estimated. */
+  readonly backfillRowsLeft?: number
+  readonly backfillLeftMs?: number
   /** WAL between the slot's confirmed position and the server's newest. */
   readonly slotLagBytes?: number
   readonly slotLagMs?: number

@@ -61,7 +61,7 @@ export async function writeBackfill(db: Kysely<Schema>, progress: BackfillProgre
   const { numAffectedRows } = await sql`
     update backfill set cursor = ${progress.cursor === null ? null : JSON.stringify(progress.cursor)}::jsonb, rows_read = ${progress.rowsRead},
       first_snapshot = coalesce(first_snapshot, ${progress.firstSnapshot}::pg_snapshot),
-      paged_at = case when ${progress.paged} then coalesce(paged_at, now()) end,
+      begun_at = coalesce(begun_at, now()), paged_at = case when ${progress.paged} then coalesce(paged_at, now()) end,
       finished_at = case when ${progress.finished} then now() end
     where id = ${progress.id}::bigint and finished_at is null`.execute(db)
   if (numAffectedRows !== 1n) throw new SuprsyncError('backfill_cancelled', 'The reading was called off.')

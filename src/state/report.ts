@@ -33,24 +33,32 @@ export async function readLockHolder(db: Kysely<Schema>, schema: string): Promis
 export async function readBackfillReport(db: Kysely<Schema>): Promise<ReportedBackfill | null> {
   const { rows } = await sql<{
     id: string
+    source: string
+    reading_ms: number | null
+    unfinished: number
     reason: string
     rows_read: string
     rows_estimated: string | null
     started_ms: number
     finished_ms: number | null
-  }>`select id::text, reason, rows_read::text, rows_estimated::text,
+  }>`select id::text, source, reason, rows_read::text, rows_estimated::text,
       extract(epoch from started_at)::float8 * 1000 as started_ms,
-      extract(epoch from finished_at)::float8 * 1000 as finished_ms
+      extract(epoch from finished_at)::float8 * 1000 as finished_ms,
+      extract(epoch from clock_timestamp() - begun_at)::float8 * 1000 as reading_ms,
+      (select count(*) from backfill where finished_at is null)::int as unfinished
     from backfill
     order by finished_at is not null, case when finished_at is null then id end, finished_at desc limit 1`.execute(db)
   const row = rows[0]
   if (!row) return null
   return {
     id: row.id,
+    source: row.source,
     reason: row.reason,
     rowsRead: Number(row.rows_read),
     rowsEstimated: row.rows_estimated === null ? null : Number(row.rows_estimated),
     startedAt: row.started_ms,
+    readingMs: row.reading_ms,
+    unfinished: row.unfinished,
     finishedAt: row.finished_ms,
   }
 }

@@ -116,7 +116,7 @@ test('while the service is down: all figures, every problem with its next step, 
   for (const line of [
     'service     not running',
     /^checkpoint {2}\S+, moved 1m \d\ds ago, 16 bytes ahead of the slot$/m,
-    /^backfill {4}250 of ~1,000 rows read \(first_start\), begun \d+s ago$/m,
+    /^backfill {4}250 of ~1,000 rows of public.users read \(first_start\)(, [\d,]+\/s, \w+ left)?, asked for \d+s ago$/m,
     /^pending {5}3 \(2 due now, 1 after a failed attempt, the oldest for 15m \d\ds\)$/m,
     /^failed {6}3$/m,
     /^ {12}1 invalid_value$/m,
