@@ -13,6 +13,7 @@ import { namedKeys } from '../core/reconcile.ts'
 import type { ServiceStatus } from '../core/service-status.ts'
 import { Wake } from '../core/wake.ts'
 import { connectionConfig } from '../postgres/connection.ts'
+import { logRunningTransactions } from '../postgres/running-transactions.ts'
 import { identifySystem } from '../postgres/system.ts'
 import { failRun } from '../state/backfill-request.ts'
 import type { BreakerRules } from '../state/breaker-store.ts'
@@ -59,6 +60,7 @@ export class RunningService implements AsyncDisposable {
     const { config, metrics, log, failPoints } = options
     const closing = new AsyncDisposableStack()
     const stateUrl = connectionConfig(config.state.url.reveal())
+    const sourceUrl = connectionConfig(config.source.url.reveal(), { applicationName: 'suprsync setup' })
     const stateLog = log.child({ component: 'state' })
     this.state = openStateDatabase({
       connection: stateUrl,
@@ -92,6 +94,7 @@ export class RunningService implements AsyncDisposable {
         const isSame = systemIdentifier === capturedFrom
         return { intended: isSame, lsn: isSame ? captured : null }
       },
+      release: () => logRunningTransactions(sourceUrl, `${config.source.slot.slice(0, 55)}_release`),
       log: captureLog,
     })
     const wake = new Wake()
@@ -133,6 +136,7 @@ export class RunningService implements AsyncDisposable {
                   source.nextBackfills(store, compiled, { wake, signal: ending }),
                 endBackfill: (run, code) => failRun(state, run.id, code),
               },
+              wal: this.#walGuard,
               metrics: {
                 ...metrics,
                 lastCommitLsn: (lsn) => {

@@ -16,7 +16,11 @@ export interface ServiceStatus {
   /** null: closed, or not known yet. */
   readonly breaker: OpenBreaker | null
   /** null: not known. */
-  readonly wal: { readonly level: 'enough' | 'low' | 'spent'; readonly invalidatedInMs: number | null } | null
+  readonly wal: {
+    readonly level: 'enough' | 'low' | 'spent'
+    readonly invalidatedInMs: number | null
+    readonly pagesWait: boolean
+  } | null
 }
 
 export interface Readiness {
@@ -64,5 +68,9 @@ function walWarnings(wal: ServiceStatus['wal']): Readiness['warnings'] {
     wal.level === 'spent'
       ? 'The slot has used up max_slot_wal_keep_size: the server may give it up at any moment.'
       : `Little is left of max_slot_wal_keep_size before the server gives the slot up.${when}`
-  return [{ code: 'wal_budget_low', message }]
+  const waits = 'The reading of rows waits until the server lets go of WAL: else what it writes would cost the slot.'
+  return [
+    { code: 'wal_budget_low', message },
+    ...(wal.pagesWait ? [{ code: 'pages_wait_for_wal', message: waits }] : []),
+  ]
 }
