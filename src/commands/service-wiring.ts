@@ -10,7 +10,7 @@ import type { Lsn } from '../core/lsn.ts'
 import { exclusiveKeys } from '../core/mapping-spec.ts'
 import type { Metrics } from '../core/metrics.ts'
 import { namedKeys } from '../core/reconcile.ts'
-import type { ServiceStatus } from '../core/service-status.ts'
+import type { CaptureStatus, ServiceStatus } from '../core/service-status.ts'
 import { Wake } from '../core/wake.ts'
 import { connectionConfig } from '../postgres/connection.ts'
 import { logRunningTransactions } from '../postgres/running-transactions.ts'
@@ -35,6 +35,7 @@ import { Service } from '../sync/service.ts'
 import { userAgent } from './package-info.ts'
 import { readSlotKnowledge } from './slot-knowledge.ts'
 import { SourceWiring } from './source-wiring.ts'
+import type { StartOptions } from './start-preflight.ts'
 import { StateWatch } from './state-watch.ts'
 import { WalGuard } from './wal-guard.ts'
 
@@ -53,6 +54,8 @@ export class RunningService implements AsyncDisposable {
   readonly #walGuard: WalGuard
   readonly state: StateDatabase
   readonly source: SourceWiring
+  /** For what it needs to start; null: it may. */
+  #waiting: CaptureStatus | null = null
   #host: HostState['kind'] = 'open'
   #inHand: () => number = () => 0
 
@@ -85,7 +88,7 @@ export class RunningService implements AsyncDisposable {
       slot: config.source.slot,
       maxRetainedBytes: config.safety.maxRetainedWalBytes,
       capturing: () => {
-        const { kind } = this.#service.capture
+        const { kind } = this.status.capture
         return kind === 'streaming' || kind === 'broken' ? kind : 'neither'
       },
       known: async () => {
@@ -215,7 +218,12 @@ export class RunningService implements AsyncDisposable {
   }
 
   get status(): ServiceStatus {
-    return { capture: this.#service.capture, host: this.#host, breaker: this.#watch.breaker, wal: this.#walGuard.state }
+    return {
+      capture: this.#waiting ?? this.#service.capture,
+      host: this.#host,
+      breaker: this.#watch.breaker,
+      wal: this.#walGuard.state,
+    }
   }
 
   /** Users whose attempt has not been recorded yet. */
@@ -223,11 +231,16 @@ export class RunningService implements AsyncDisposable {
     return this.#inHand()
   }
 
-  async run(stop: AbortSignal): Promise<void> {
+  /** @param ready resolves when it may start, or `stop` aborts; what the slot costs is watched from the first moment on. */
+  async run(stop: AbortSignal, ready: (onWaiting: StartOptions['onWaiting']) => Promise<void>): Promise<void> {
     const over = new AbortController()
     const ending = AbortSignal.any([stop, over.signal])
     const watching = Promise.all([this.#watch.run(ending), this.#walGuard.run(ending)])
     try {
+      await ready(({ code, message }) => {
+        this.#waiting = { kind: 'broken', code, message }
+      })
+      this.#waiting = null
       await this.#service.run(stop)
     } finally {
       over.abort()

@@ -1,10 +1,11 @@
-// What the slot costs the application's disk, looked at every few seconds for as long as we own the work, whether we stream or not:
+// What the slot costs the application's disk, looked at every few seconds, whether we stream, or wait for what we need to start:
 // for readiness and metrics, and, where `safety.max_retained_wal` says so, the slot is dropped before the disk is in danger.
 // Capture then finds it gone and recovers, or says so (core/start-decision.ts). Where the server has a limit of its own, pages wait
 // while little is left of it: what they write beside the table would cost us the slot, and the reading would begin anew (P5).
 import { sleep } from '../core/abort.ts'
 import { errorCode, errorMessage } from '../core/error.ts'
 import type { Logger } from '../core/logger.ts'
+import type { ServiceStatus } from '../core/service-status.ts'
 import { isAmple, walBudget } from '../core/slot-lag.ts'
 import { type SlotKnowledge, whyNotOurs } from '../core/slot-ownership.ts'
 import type { WalRoom } from '../core/source-port.ts'
@@ -28,7 +29,7 @@ export interface WalGuardOptions {
   readonly log: Logger
 }
 
-export interface WalState {
+interface WalState {
   readonly level: ReturnType<typeof walBudget>
   readonly invalidatedInMs: number | null
   /** What was seen holds until it is looked at again. */
@@ -46,7 +47,7 @@ export class WalGuard implements WalRoom {
   #state: WalState | null = null
   #looking: Promise<void> | null = null
   #pagesWait = false
-  /** Said already. */
+  /** Said already; null: the slot is dropped when it costs too much. */
   #leftBecause: string | null = null
 
   constructor(options: WalGuardOptions) {
@@ -54,8 +55,8 @@ export class WalGuard implements WalRoom {
   }
 
   /** null: not known, or there is no slot. */
-  get state(): (WalState & { readonly pagesWait: boolean }) | null {
-    return this.#state && { ...this.#state, pagesWait: this.#pagesWait }
+  get state(): ServiceStatus['wal'] {
+    return this.#state && { ...this.#state, pagesWait: this.#pagesWait, leftBecause: this.#leftBecause }
   }
 
   async run(stop: AbortSignal): Promise<void> {
@@ -126,14 +127,17 @@ export class WalGuard implements WalRoom {
     const { maxRetainedBytes } = this.#options
     const isTooMuch = maxRetainedBytes !== null && (report.retainedWalBytes ?? 0) > maxRetainedBytes
     if (isTooMuch) await this.#drop(report, stop)
+    else this.#leftBecause = null
   }
 
   /** Why the slot is not ours to drop; null: it is. */
   async #whyNot(report: SlotReport): Promise<string | null> {
-    const { source, capturing, known } = this.#options
+    const { source, slot, capturing, known } = this.#options
     if (capturing() === 'streaming') return null
     const knowledge = await known().catch((error: unknown) => errorMessage(error))
-    if (typeof knowledge === 'string') return `the state cannot be asked whether it is ours: ${knowledge}`
+    if (typeof knowledge === 'string') {
+      return `the state cannot be asked whether it is ours (${knowledge}); if it is, SELECT pg_drop_replication_slot('${slot}') frees the disk`
+    }
     const [row] = await queryRows<{ database: string }>(source, 'select current_database() as database', [])
     return whyNotOurs(report, row?.database ?? '', knowledge)
   }
