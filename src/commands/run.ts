@@ -3,9 +3,8 @@
 import { Command } from 'commander'
 import type { Config } from '../config/config.ts'
 import { type FailPoints, NO_FAIL_POINTS, scriptedFailPoints } from '../core/fail-points.ts'
-import type { Finding } from '../core/finding.ts'
 import type { LogLevel } from '../core/logger.ts'
-import { type CaptureStatus, readinessOf } from '../core/service-status.ts'
+import { readinessOf, type ServiceStatus } from '../core/service-status.ts'
 import { startHttpServer } from '../ops/http.ts'
 import { createLogger } from '../ops/log.ts'
 import { createMetrics } from '../ops/metrics.ts'
@@ -42,6 +41,8 @@ export function runCommand(): Command {
     .action(run)
 }
 
+const STARTING: ServiceStatus = { capture: { kind: 'starting' }, host: 'open', breaker: null, wal: null }
+
 interface RunOptions {
   readonly config: string
   readonly logLevel?: LogLevel
@@ -62,27 +63,17 @@ async function run({ config: path, logLevel, recover }: RunOptions): Promise<voi
   using signals = installSignals({ shutdownTimeoutMs: first.shutdownTimeoutMs, log, stillOpen })
   using reload = new Reload({ config: first, read, check: checkReload, log })
   const metrics = createMetrics({ log })
-  let beforeStart: CaptureStatus = { kind: 'starting' }
-  const readiness = () =>
-    readinessOf(service?.status ?? { capture: beforeStart, host: 'open', breaker: null, wal: null })
+  const readiness = () => readinessOf(service?.status ?? STARTING)
 
   await using closing = new AsyncDisposableStack()
   if (first.http) {
     const http = closing.use(await startHttpServer({ ...first.http, readiness, metrics, log }))
     log.info({ url: http.url }, 'listening for health checks and metrics')
   }
-  const onWaiting = ({ code, message }: Finding) => {
-    beforeStart = { kind: 'broken', code, message }
-  }
   const progress = closing.use(new BackfillProgress(log, statusLine))
   for (let isChecked = false; !signals.signal.aborted; ) {
     const { config, superseded } = reload.begin()
     const ending = AbortSignal.any([signals.signal, superseded])
-    if (!isChecked) {
-      await passPreflight({ config, log, onWaiting }, ending)
-      if (ending.aborted) continue
-      isChecked = true // a reading again has checked what it brings
-    }
     await using round = new RunningService({
       config,
       metrics,
@@ -93,7 +84,11 @@ async function run({ config: path, logLevel, recover }: RunOptions): Promise<voi
     service = round
     const { state, source } = round
     metrics.onCollect(collectReadings({ state, source: source.pool, slot: config.source.slot, log }))
-    await round.run(ending)
+    await round.run(ending, async (onWaiting) => {
+      if (isChecked) return // a reading again has checked what it brings
+      await passPreflight({ config, log, onWaiting }, ending)
+      isChecked = !ending.aborted
+    })
   }
   log.info({}, 'stopped')
 }

@@ -10,9 +10,10 @@ import type { Lsn } from '../core/lsn.ts'
 import { exclusiveKeys } from '../core/mapping-spec.ts'
 import type { Metrics } from '../core/metrics.ts'
 import { namedKeys } from '../core/reconcile.ts'
-import type { ServiceStatus } from '../core/service-status.ts'
+import type { CaptureStatus, ServiceStatus } from '../core/service-status.ts'
 import { Wake } from '../core/wake.ts'
 import { connectionConfig } from '../postgres/connection.ts'
+import { logRunningTransactions } from '../postgres/running-transactions.ts'
 import { identifySystem } from '../postgres/system.ts'
 import { failRun } from '../state/backfill-request.ts'
 import type { BreakerRules } from '../state/breaker-store.ts'
@@ -34,6 +35,7 @@ import { Service } from '../sync/service.ts'
 import { userAgent } from './package-info.ts'
 import { readSlotKnowledge } from './slot-knowledge.ts'
 import { SourceWiring } from './source-wiring.ts'
+import type { StartOptions } from './start-preflight.ts'
 import { StateWatch } from './state-watch.ts'
 import { WalGuard } from './wal-guard.ts'
 
@@ -52,6 +54,8 @@ export class RunningService implements AsyncDisposable {
   readonly #walGuard: WalGuard
   readonly state: StateDatabase
   readonly source: SourceWiring
+  /** For what it needs to start; null: it may. */
+  #waiting: CaptureStatus | null = null
   #host: HostState['kind'] = 'open'
   #inHand: () => number = () => 0
 
@@ -59,6 +63,7 @@ export class RunningService implements AsyncDisposable {
     const { config, metrics, log, failPoints } = options
     const closing = new AsyncDisposableStack()
     const stateUrl = connectionConfig(config.state.url.reveal())
+    const sourceUrl = connectionConfig(config.source.url.reveal(), { applicationName: 'suprsync setup' })
     const stateLog = log.child({ component: 'state' })
     this.state = openStateDatabase({
       connection: stateUrl,
@@ -83,7 +88,7 @@ export class RunningService implements AsyncDisposable {
       slot: config.source.slot,
       maxRetainedBytes: config.safety.maxRetainedWalBytes,
       capturing: () => {
-        const { kind } = this.#service.capture
+        const { kind } = this.status.capture
         return kind === 'streaming' || kind === 'broken' ? kind : 'neither'
       },
       known: async () => {
@@ -92,6 +97,7 @@ export class RunningService implements AsyncDisposable {
         const isSame = systemIdentifier === capturedFrom
         return { intended: isSame, lsn: isSame ? captured : null }
       },
+      release: () => logRunningTransactions(sourceUrl, `${config.source.slot.slice(0, 55)}_release`),
       log: captureLog,
     })
     const wake = new Wake()
@@ -133,6 +139,7 @@ export class RunningService implements AsyncDisposable {
                   source.nextBackfills(store, compiled, { wake, signal: ending }),
                 endBackfill: (run, code) => failRun(state, run.id, code),
               },
+              wal: this.#walGuard,
               metrics: {
                 ...metrics,
                 lastCommitLsn: (lsn) => {
@@ -211,7 +218,12 @@ export class RunningService implements AsyncDisposable {
   }
 
   get status(): ServiceStatus {
-    return { capture: this.#service.capture, host: this.#host, breaker: this.#watch.breaker, wal: this.#walGuard.state }
+    return {
+      capture: this.#waiting ?? this.#service.capture,
+      host: this.#host,
+      breaker: this.#watch.breaker,
+      wal: this.#walGuard.state,
+    }
   }
 
   /** Users whose attempt has not been recorded yet. */
@@ -219,11 +231,16 @@ export class RunningService implements AsyncDisposable {
     return this.#inHand()
   }
 
-  async run(stop: AbortSignal): Promise<void> {
+  /** @param ready resolves when it may start, or `stop` aborts; what the slot costs is watched from the first moment on. */
+  async run(stop: AbortSignal, ready: (onWaiting: StartOptions['onWaiting']) => Promise<void>): Promise<void> {
     const over = new AbortController()
     const ending = AbortSignal.any([stop, over.signal])
     const watching = Promise.all([this.#watch.run(ending), this.#walGuard.run(ending)])
     try {
+      await ready(({ code, message }) => {
+        this.#waiting = { kind: 'broken', code, message }
+      })
+      this.#waiting = null
       await this.#service.run(stop)
     } finally {
       over.abort()

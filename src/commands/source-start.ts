@@ -5,6 +5,7 @@ import { SuprsyncError } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Lsn } from '../core/lsn.ts'
+import type { RecoveryPace } from '../core/recovery-pace.ts'
 import {
   decideStart,
   type FoundServer,
@@ -22,6 +23,7 @@ import { type Queryable, queryRows } from '../postgres/query.ts'
 import { createSlot, describeSlot, dropSlot } from '../postgres/slot.ts'
 import { identifySystem } from '../postgres/system.ts'
 import { readSwitchLsn } from '../postgres/timeline.ts'
+import { readOwedBackfills } from '../state/backfill-store.ts'
 import type { StateDatabase } from '../state/database.ts'
 import {
   beginEra,
@@ -40,6 +42,7 @@ export interface SourceStartOptions {
   readonly state: StateDatabase
   readonly log: Logger
   readonly failPoints: FailPoints
+  readonly pace: RecoveryPace
   /** The code with which the last stretch ended; null: there was none, or it was told to end. */
   readonly endedBy: string | null
 }
@@ -103,22 +106,33 @@ async function prepare(client: Queryable, options: SourceStartOptions): Promise<
       await ensurePublication(client, { name: source.publication, tables: published(tables), create: false })
       return await noteTimeline(state, server.timeline)
     case 'recover':
+      await waitForTurn(decision, checkpoint?.era ?? 0, options)
       return await recover(client, tables, { ...options, decision, server })
     case 'create_slot':
+    case 'replace_slot':
     case 'adopt_slot': {
       if (decision.kind === 'create_slot' && !source.create) throw slotWanted(source.slot)
-      const lsn = await takeSlot(
-        client,
-        decision.kind === 'adopt_slot' ? decision : { kind: 'create' },
-        options,
-        server,
-      )
+      const lsn = await takeSlot(client, decision, options, server)
       const startXid = await readNewXid(client)
       failPoints.hit('before_first_checkpoint')
       // The tables to be read follow from the mapping, once this process has taken over.
       await createCheckpoint(state, { ...eraOf(config, tables, server), lsn, startXid })
     }
   }
+}
+
+/** @throws SuprsyncError where rows are still owed for a gap of a moment ago: whoever tries again asks again. */
+async function waitForTurn({ code, message }: Recover, era: number, { state, pace }: SourceStartOptions) {
+  const nowMs = performance.now()
+  const isOwed = (await readOwedBackfills(state, era)).length > 0
+  const waitMs = pace.waitMs({ isOwed, nowMs })
+  if (waitMs === 0) return pace.began(nowMs)
+  const again = `It came back before every row was read; the next attempt is in ${Math.ceil(waitMs / 1_000)} s.`
+  if (code !== 'slot_lost') throw new SuprsyncError(code, `${message} ${again}`)
+  throw new SuprsyncError(
+    'wal_limit_small',
+    `${message} ${again} max_slot_wal_keep_size is smaller than what is written while rows are read: raise it, or set state.url to another server.`,
+  )
 }
 
 /** Publication before slot, slot before the era: a killed recovery is found as the same gap, or as a slot ahead, again. */
@@ -131,22 +145,19 @@ async function recover(
   const { code, message } = decision
   log.warn({ code }, `${message} Recovering: every row is read again, and users whose rows are gone are removed.`)
   await publish(client, tables, options)
-  const lsn = await takeSlot(
-    client,
-    decision.slot.kind === 'adopt' ? { ...decision.slot, kind: 'adopt_slot' } : decision.slot,
-    options,
-    server,
-  )
+  const lsn = await takeSlot(client, takeOf(decision.slot), options, server)
   const startXid = await readNewXid(client)
   failPoints.hit('before_era')
   await beginEra(state, { ...eraOf(config, tables, server), lsn, startXid }, code)
   log.info({ code, lsn }, 'began a new era')
 }
 
-type Take =
-  | { readonly kind: 'create' }
-  | { readonly kind: 'replace' }
-  | { readonly kind: 'adopt_slot'; readonly lsn: Lsn }
+type Take = Extract<StartDecision, { kind: 'create_slot' | 'replace_slot' | 'adopt_slot' }>
+
+function takeOf(step: Recover['slot']): Take {
+  if (step.kind === 'adopt') return { kind: 'adopt_slot', lsn: step.lsn }
+  return { kind: step.kind === 'create' ? 'create_slot' : 'replace_slot' }
+}
 
 async function takeSlot(
   client: Queryable,
@@ -156,7 +167,7 @@ async function takeSlot(
 ): Promise<Lsn> {
   const name = config.source.slot
   await noteSlotIntent(state, name, systemIdentifier)
-  if (step.kind === 'replace') {
+  if (step.kind === 'replace_slot') {
     await dropSlot(client, { name, signal: AbortSignal.timeout(10_000) })
     log.warn({ slot: name }, 'dropped the replication slot, which was of no use')
     failPoints.hit('after_slot_drop')

@@ -6,6 +6,7 @@ import { sleep } from '../core/abort.ts'
 import { SuprsyncError } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
+import { RecoveryPace } from '../core/recovery-pace.ts'
 import {
   decideRemap,
   isAsNoted,
@@ -49,6 +50,7 @@ export interface SourceWiringOptions {
 export class SourceWiring implements AsyncDisposable {
   readonly #options: SourceWiringOptions
   readonly #pool: ReturnType<typeof openPool>
+  readonly #pace = new RecoveryPace()
 
   constructor(options: SourceWiringOptions) {
     this.#options = options
@@ -64,7 +66,7 @@ export class SourceWiring implements AsyncDisposable {
 
   /** @param endedBy the code with which the last stretch ended, if it did by itself. */
   async prepare(endedBy: string | null): Promise<void> {
-    await prepareSource({ ...this.#options, endedBy })
+    await prepareSource({ ...this.#options, pace: this.#pace, endedBy })
   }
 
   async openSource(): Promise<{ readonly source: Source } & CompiledSource> {

@@ -1,11 +1,14 @@
-// What the slot costs the application's disk, looked at every few seconds for as long as we own the work, whether we stream or not:
+// What the slot costs the application's disk, looked at every few seconds, whether we stream, or wait for what we need to start:
 // for readiness and metrics, and, where `safety.max_retained_wal` says so, the slot is dropped before the disk is in danger.
-// Capture then finds it gone and recovers, or says so (core/start-decision.ts).
+// Capture then finds it gone and recovers, or says so (core/start-decision.ts). Where the server has a limit of its own, pages wait
+// while little is left of it: what they write beside the table would cost us the slot, and the reading would begin anew (P5).
 import { sleep } from '../core/abort.ts'
 import { errorCode, errorMessage } from '../core/error.ts'
 import type { Logger } from '../core/logger.ts'
-import { walBudget } from '../core/slot-lag.ts'
+import type { ServiceStatus } from '../core/service-status.ts'
+import { isAmple, walBudget } from '../core/slot-lag.ts'
 import { type SlotKnowledge, whyNotOurs } from '../core/slot-ownership.ts'
+import type { WalRoom } from '../core/source-port.ts'
 import type { SlotReport } from '../core/status-report.ts'
 import { invalidatedInMs, type WalSample, walRate, walSample } from '../core/wal-trend.ts'
 import { type Queryable, queryRows } from '../postgres/query.ts'
@@ -21,22 +24,30 @@ export interface WalGuardOptions {
   readonly capturing: () => 'streaming' | 'broken' | 'neither'
   /** What the state knows of the slot. Rejects when it cannot be asked. */
   readonly known: () => Promise<SlotKnowledge>
+  /** Has the server let go of what is confirmed, now rather than in 15 s. */
+  readonly release: () => Promise<void>
   readonly log: Logger
 }
 
-export interface WalState {
+interface WalState {
   readonly level: ReturnType<typeof walBudget>
   readonly invalidatedInMs: number | null
+  /** What was seen holds until it is looked at again. */
+  readonly isAmple: boolean
 }
 
 const EVERY_MS = 2_000
+/** Where little is left, or the limit is a few segments of WAL. */
+const SOON_MS = 500
 const SAMPLES = 30
 
-export class WalGuard {
+export class WalGuard implements WalRoom {
   readonly #options: WalGuardOptions
   #samples: readonly WalSample[] = []
   #state: WalState | null = null
-  /** Said already. */
+  #looking: Promise<void> | null = null
+  #pagesWait = false
+  /** Said already; null: the slot is dropped when it costs too much. */
   #leftBecause: string | null = null
 
   constructor(options: WalGuardOptions) {
@@ -44,19 +55,53 @@ export class WalGuard {
   }
 
   /** null: not known, or there is no slot. */
-  get state(): WalState | null {
-    return this.#state
+  get state(): ServiceStatus['wal'] {
+    return this.#state && { ...this.#state, pagesWait: this.#pagesWait, leftBecause: this.#leftBecause }
   }
 
   async run(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
-      try {
-        await this.#look(stop)
-      } catch (error) {
+      await this.#lookOnce(stop)
+      if (this.isScarce()) await this.#askToRelease()
+      await sleep((this.#state?.isAmple ?? true) ? EVERY_MS : SOON_MS, stop)
+    }
+  }
+
+  isScarce(): boolean {
+    return this.#state !== null && this.#state.level !== 'enough'
+  }
+
+  async forPage(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && !this.#state?.isAmple) {
+      await this.#lookOnce(signal)
+      if (!this.isScarce()) break
+      if (!this.#pagesWait) this.#options.log.info({}, 'the reading waits: little WAL is left before the slot is lost')
+      this.#pagesWait = true
+      await sleep(SOON_MS, signal)
+    }
+    this.#pagesWait = false
+  }
+
+  /** One look at a time, whoever asks. */
+  #lookOnce(stop: AbortSignal): Promise<void> {
+    this.#looking ??= this.#look(stop)
+      .catch((error: unknown) => {
         this.#state = null
         this.#options.log.debug({ err: error }, 'the slot could not be looked at')
-      }
-      await sleep(EVERY_MS, stop)
+      })
+      .finally(() => {
+        this.#looking = null
+      })
+    return this.#looking
+  }
+
+  async #askToRelease(): Promise<void> {
+    const { release, capturing, log } = this.#options
+    if (capturing() !== 'streaming') return
+    try {
+      await release()
+    } catch (error) {
+      log.debug({ err: error }, 'the server could not be asked to let go of WAL')
     }
   }
 
@@ -78,18 +123,21 @@ export class WalGuard {
         'little is left before the server gives the slot up',
       )
     }
-    this.#state = { level, invalidatedInMs: inMs }
+    this.#state = { level, invalidatedInMs: inMs, isAmple: isAmple(report) }
     const { maxRetainedBytes } = this.#options
     const isTooMuch = maxRetainedBytes !== null && (report.retainedWalBytes ?? 0) > maxRetainedBytes
     if (isTooMuch) await this.#drop(report, stop)
+    else this.#leftBecause = null
   }
 
   /** Why the slot is not ours to drop; null: it is. */
   async #whyNot(report: SlotReport): Promise<string | null> {
-    const { source, capturing, known } = this.#options
+    const { source, slot, capturing, known } = this.#options
     if (capturing() === 'streaming') return null
     const knowledge = await known().catch((error: unknown) => errorMessage(error))
-    if (typeof knowledge === 'string') return `the state cannot be asked whether it is ours: ${knowledge}`
+    if (typeof knowledge === 'string') {
+      return `the state cannot be asked whether it is ours (${knowledge}); if it is, SELECT pg_drop_replication_slot('${slot}') frees the disk`
+    }
     const [row] = await queryRows<{ database: string }>(source, 'select current_database() as database', [])
     return whyNotOurs(report, row?.database ?? '', knowledge)
   }

@@ -3,11 +3,13 @@
 // at most every ten seconds, so that our own writes, which make WAL too, never keep us busy.
 // The server lets go of WAL only up to the last list of running transactions that we confirmed past, and writes such a list
 // 15 s apart: a burst that ends is followed by one more write, or its WAL would stay until the next one.
+// Where little WAL is left before the server gives the slot up, any move may be the one that frees it: twice a second then.
 import type { StateCommit } from './capture-port.ts'
 import { type Lsn, later, NO_LSN } from './lsn.ts'
 
 const SEGMENT_BITS = 24n // wal_segment_size is 16 MB unless the cluster was made with another
 const LEAST_INTERVAL_MS = 10_000
+const SCARCE_INTERVAL_MS = 500
 /** LOG_SNAPSHOT_INTERVAL_MS of PostgreSQL's background writer, and up to 10 s that it hibernates (50 times bgwriter_delay). */
 const RELEASE_AFTER_MS = 30_000
 
@@ -17,6 +19,8 @@ export interface IdleProgress {
   readonly replyRequested: boolean
   /** Slices of a transaction are stored whose end this is: senders wait for it. */
   readonly endsSlices: boolean
+  /** Little is left before the server gives the slot up. */
+  readonly walIsScarce: boolean
   readonly sinceLastWriteMs: number
   /** Since a write passed a WAL segment; null when the server has let go of it. */
   readonly sinceSegmentMs: number | null
@@ -26,6 +30,7 @@ export function shouldPersist(progress: IdleProgress): boolean {
   const { settled, persisted, replyRequested, endsSlices, sinceLastWriteMs } = progress
   if (settled <= persisted) return false
   if (replyRequested || endsSlices) return true
+  if (progress.walIsScarce) return sinceLastWriteMs >= SCARCE_INTERVAL_MS
   if (sinceLastWriteMs < LEAST_INTERVAL_MS) return false
   return passesSegment(progress) || walRelease(progress) === 'done'
 }

@@ -16,7 +16,13 @@ export interface ServiceStatus {
   /** null: closed, or not known yet. */
   readonly breaker: OpenBreaker | null
   /** null: not known. */
-  readonly wal: { readonly level: 'enough' | 'low' | 'spent'; readonly invalidatedInMs: number | null } | null
+  readonly wal: {
+    readonly level: 'enough' | 'low' | 'spent'
+    readonly invalidatedInMs: number | null
+    readonly pagesWait: boolean
+    /** Why the slot is not dropped although it costs more than `safety.max_retained_wal`; null: it does not. */
+    readonly leftBecause: string | null
+  } | null
 }
 
 export interface Readiness {
@@ -55,14 +61,24 @@ export function readinessOf(status: ServiceStatus): Readiness {
 }
 
 function walWarnings(wal: ServiceStatus['wal']): Readiness['warnings'] {
-  if (wal === null || wal.level === 'enough') return []
+  if (wal === null) return []
+  const warnings: { code: string; message: string }[] = []
+  if (wal.level !== 'enough') warnings.push({ code: 'wal_budget_low', message: budgetMessage(wal) })
+  if (wal.pagesWait) {
+    const message =
+      'The reading of rows waits until the server lets go of WAL: else what it writes would cost the slot.'
+    warnings.push({ code: 'pages_wait_for_wal', message })
+  }
+  if (wal.leftBecause !== null) {
+    const message = `The server keeps more WAL for the slot than safety.max_retained_wal allows, and the slot is left: ${wal.leftBecause}.`
+    warnings.push({ code: 'max_retained_wal', message })
+  }
+  return warnings
+}
+
+function budgetMessage({ level, invalidatedInMs }: NonNullable<ServiceStatus['wal']>): string {
+  if (level === 'spent') return 'The slot has used up max_slot_wal_keep_size: the server may give it up at any moment.'
   const when =
-    wal.invalidatedInMs === null
-      ? ''
-      : ` At this rate that is in about ${Math.ceil(wal.invalidatedInMs / 60_000)} minutes.`
-  const message =
-    wal.level === 'spent'
-      ? 'The slot has used up max_slot_wal_keep_size: the server may give it up at any moment.'
-      : `Little is left of max_slot_wal_keep_size before the server gives the slot up.${when}`
-  return [{ code: 'wal_budget_low', message }]
+    invalidatedInMs === null ? '' : ` At this rate that is in about ${Math.ceil(invalidatedInMs / 60_000)} minutes.`
+  return `Little is left of max_slot_wal_keep_size before the server gives the slot up.${when}`
 }

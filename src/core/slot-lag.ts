@@ -27,3 +27,11 @@ export function walBudget(slot: SlotReport): 'enough' | 'low' | 'spent' {
   if (slot.safeWalBytes <= 0) return 'spent'
   return slot.safeWalBytes * 3 < slot.retainedWalBytes ? 'low' : 'enough'
 }
+
+/** Of a fast disk what is written in some seconds: so much has to be left for nobody to look before each page. */
+const AMPLE_BYTES = 256 << 20
+
+/** Whether an answer of the server to how much is left holds for a while. */
+export function isAmple({ safeWalBytes }: Pick<SlotReport, 'safeWalBytes'>): boolean {
+  return safeWalBytes === null || safeWalBytes > AMPLE_BYTES
+}

@@ -17,14 +17,22 @@ export interface SlotKnowledge {
   readonly lsn: Lsn | null
 }
 
-/** Why a slot that we do not stream from is not this state's to drop; null: it is. */
-export function whyNotOurs(slot: SlotOfName, database: string, known: SlotKnowledge): string | null {
+/** Why a slot that we do not stream from is not the one that this state follows or would follow; null: it is. */
+export function whyForeign(slot: SlotOfName, database: string, known: SlotKnowledge): string | null {
   if (slot.database !== database || slot.plugin !== 'pgoutput') return 'it belongs to another database or plugin'
   if (slot.activePid !== null) return `somebody streams from it (process ${slot.activePid} of the server)`
   if (!known.intended && known.lsn === null) return 'this state has not made it'
-  // Ours is never ahead of what is stored (§5.6).
-  if (known.lsn !== null && slot.confirmedLsn !== null && slot.confirmedLsn > known.lsn) {
-    return 'it is ahead of what was captured: somebody else has made it anew or advanced it'
-  }
   return null
+}
+
+/** Ours never is (§5.6): somebody else has made it anew, or advanced it. */
+export function isAhead({ confirmedLsn }: SlotOfName, known: SlotKnowledge): boolean {
+  return known.lsn !== null && confirmedLsn !== null && confirmedLsn > known.lsn
+}
+
+/** Why such a slot is not to be dropped without asking; null: it is ours. */
+export function whyNotOurs(slot: SlotOfName, database: string, known: SlotKnowledge): string | null {
+  const foreign = whyForeign(slot, database, known)
+  if (foreign !== null) return foreign
+  return isAhead(slot, known) ? 'it is ahead of what was captured: somebody else has made it anew or advanced it' : null
 }

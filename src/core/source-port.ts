@@ -1,4 +1,4 @@
-// The source as sync sees it: the replication stream and the pages. Implemented by postgres/, joined in commands/.
+// The source as sync sees it: the replication stream, the pages, and the WAL that is kept for us. Implemented by postgres/, joined in commands/.
 import type { Lsn } from './lsn.ts'
 import type { Table, TextRow } from './row.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -64,4 +64,12 @@ export interface Source {
   readCurrentXid(): Promise<bigint>
   /** Whatever is committed later has a higher one. */
   readInsertLsn(): Promise<Lsn>
+}
+
+/** What the server may yet keep for the slot. Pages and sweeps write WAL of their own where the state is beside the table. */
+export interface WalRoom {
+  /** Little is left before the server gives the slot up: positions are confirmed sooner. */
+  isScarce(): boolean
+  /** Resolves when the slot survives what the next page writes, or the signal aborts. */
+  forPage(signal: AbortSignal): Promise<void>
 }

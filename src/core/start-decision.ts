@@ -57,6 +57,8 @@ export type StartDecision =
   | { readonly kind: 'create_slot' }
   /** First start that was killed after it had created the slot: nothing was captured, all since the slot is there. */
   | { readonly kind: 'adopt_slot'; readonly lsn: Lsn }
+  /** The same, and its WAL was lost meanwhile: as nothing was captured, nothing is missed by beginning with another one. */
+  | { readonly kind: 'replace_slot' }
   /** Changes may be missing: begin a new era, read every row again, sweep users whose rows no page shows. */
   | { readonly kind: 'recover'; readonly code: GapCode; readonly message: string; readonly slot: SlotStep }
   | { readonly kind: 'stop'; readonly code: StopCode; readonly message: string }
@@ -108,7 +110,7 @@ export function decideStart(facts: StartFacts): StartDecision {
       `The replication slot ${slot} belongs to ${found.plugin === null ? 'a standby' : `the database ${found.database}`}; choose another name as source.slot.`,
     )
   }
-  if (checkpoint === null) return decideFirst(slot, found)
+  if (checkpoint === null) return decideFirst(facts, found)
   const gap = gapOf(slot, checkpoint, server)
   if (gap === null) {
     if (checkpoint.slot === slot) return { kind: 'go_on' }
@@ -131,7 +133,7 @@ export function mayHaveForgotten(decision: StartDecision, { checkpoint, server }
   return isBeside && isOther && (decision.kind === 'go_on' || decision.kind === 'recover')
 }
 
-function decideFirst(slot: string, found: FoundSlot | null): StartDecision {
+function decideFirst({ slot, create }: StartFacts, found: FoundSlot | null): StartDecision {
   if (found === null) return { kind: 'create_slot' }
   const drop = `SELECT pg_drop_replication_slot('${slot}')`
   if (found.plugin !== 'pgoutput') {
@@ -140,8 +142,10 @@ function decideFirst(slot: string, found: FoundSlot | null): StartDecision {
       `The replication slot ${slot} belongs to the plugin ${found.plugin}; choose another name as source.slot.`,
     )
   }
-  if (found.lost || found.confirmedFlushLsn === null)
+  if (found.lost || found.confirmedFlushLsn === null) {
+    if (create && found.ours && !found.active) return { kind: 'replace_slot' }
     return stop('slot_lost', `The replication slot ${slot} has lost WAL; drop it: ${drop}.`)
+  }
   if (!found.ours || found.active) {
     return stop(
       'slot_foreign',

@@ -1,5 +1,5 @@
 // What `teardown` takes away, in which order, and what it leaves because it is not ours alone. Pure.
-import { type SlotKnowledge, type SlotOfName, whyNotOurs } from './slot-ownership.ts'
+import { isAhead, type SlotKnowledge, type SlotOfName, whyForeign } from './slot-ownership.ts'
 
 export interface TeardownFacts {
   readonly slotName: string
@@ -28,15 +28,24 @@ export interface TeardownPlan {
   readonly left: readonly { readonly name: string; readonly why: string }[]
 }
 
+function whoDrops(slot: string): string {
+  return `the server keeps WAL for it: if nobody uses it, SELECT pg_drop_replication_slot('${slot}')`
+}
+
 export function decideTeardown(facts: TeardownFacts): TeardownPlan {
   const steps: TeardownStep[] = []
   const left: { name: string; why: string }[] = []
   const { slot, slotName, published, publicationName, schema, schemaName } = facts
-  const foreign = slot && whyNotOurs(slot, facts.database, facts.known ?? { intended: false, lsn: null })
+  const known = facts.known ?? { intended: false, lsn: null }
+  const foreign = slot && whyForeign(slot, facts.database, known)
   if (slot === null) left.push({ name: `slot ${slotName}`, why: 'it does not exist' })
-  else if (foreign !== null) left.push({ name: `slot ${slotName}`, why: foreign })
-  else
-    steps.push({ kind: 'drop_slot', name: slotName, what: `drop the replication slot ${slotName}: its WAL is freed` })
+  else if (foreign !== null) left.push({ name: `slot ${slotName}`, why: `${foreign}; ${whoDrops(slotName)}` })
+  else {
+    // `run` would go on with it, and afterwards nothing of ours knows it any more.
+    const since = isAhead(slot, known) ? ', which somebody made anew or advanced since it was last captured from' : ''
+    const what = `drop the replication slot ${slotName}${since}: its WAL is freed`
+    steps.push({ kind: 'drop_slot', name: slotName, what })
+  }
 
   const others =
     published === 'all' || published === null ? [] : published.filter((table) => !facts.followed.includes(table))

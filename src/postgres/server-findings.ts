@@ -6,6 +6,8 @@ import type { ReplicationProbe, ServerFacts } from './preflight-facts.ts'
 import type { Slot } from './slot.ts'
 
 const OLDEST_VERSION = 140_000
+/** A few pages and a burst of the application's own. */
+const LEAST_WAL_KEEP_MB = 256
 
 export function versionFindings(version: number): readonly Finding[] {
   if (version >= OLDEST_VERSION) return []
@@ -59,6 +61,14 @@ export function serverFindings(facts: ServerFacts): readonly Finding[] {
       level: 'warning',
       message:
         'max_slot_wal_keep_size is -1: while suprsync is stopped its slot retains WAL until the disk of the server is full.',
+      sql: "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'; -- choose what the disk can spare\nSELECT pg_reload_conf();",
+    })
+  }
+  if (facts.walKeepMb >= 0 && facts.walKeepMb < LEAST_WAL_KEEP_MB) {
+    findings.push({
+      code: 'wal_limit_small',
+      level: 'warning',
+      message: `max_slot_wal_keep_size is ${facts.walKeepMb} MB: a short outage or burst of writes costs the slot, after which every row is read again; and a first start beside its state is slow.`,
       sql: "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'; -- choose what the disk can spare\nSELECT pg_reload_conf();",
     })
   }

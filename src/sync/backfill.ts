@@ -8,7 +8,7 @@ import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
 import { rowKey, type TextRow } from '../core/row.ts'
 import { parseSnapshot, type Snapshot } from '../core/snapshot.ts'
-import type { SourceTable } from '../core/source-port.ts'
+import type { SourceTable, WalRoom } from '../core/source-port.ts'
 import { sweep as sweepUnseen } from './mass-writes.ts'
 import type { RowMapper } from './row-mapper.ts'
 import { type RunPage, RunReader } from './run-reader.ts'
@@ -22,6 +22,7 @@ export interface BackfillOptions {
   readonly startXid: bigint
   readonly log: Logger
   readonly failPoints: FailPoints
+  readonly wal: Pick<WalRoom, 'forPage'>
   /** null: as fast as it goes. */
   readonly mostRowsPerSecond: number | null
   readonly onProgress: (progress: BackfillReport) => void
@@ -131,6 +132,7 @@ async function readPages(
   const visible = { startXid: start.startXid ?? options.startXid, log: options.log }
   const reader = new RunReader({ source, filter: start.filter, log: options.log })
   while (!signal.aborted) {
+    await options.wal.forPage(signal)
     const askedAt = performance.now()
     const page = await readVisiblePage(visible, () => ofFilter(start.filter, reader.next(cursor, signal)), signal)
     if (!page) return null
@@ -156,7 +158,7 @@ function pauseMs(rows: number, tookMs: number, mostRowsPerSecond: number | null)
 }
 
 async function sweep(
-  { source, writer, log, failPoints, onProgress, caughtUp }: BackfillOptions,
+  { source, writer, log, failPoints, onProgress, caughtUp, wal }: BackfillOptions,
   { id, cursor, rowsRead, rowsEstimated, firstSnapshot }: BackfillStart,
   signal: AbortSignal,
 ): Promise<void> {
@@ -173,7 +175,7 @@ async function sweep(
   // user would be deleted and made again.
   await caughtUp(signal)
   failPoints.hit('in_sweep')
-  const rows = await sweepUnseen(writer, source.name, { ...progress, first }, signal)
+  const rows = await sweepUnseen(writer, source.name, { ...progress, first, wal }, signal)
   log.info({ table: source.name, rows }, 'took back what rows gave that are gone from the table')
   onProgress({ source: source.name, rowsRead, rowsInPage: 0, rowsEstimated, finished: true })
 }

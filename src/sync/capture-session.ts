@@ -7,7 +7,7 @@ import type { Logger } from '../core/logger.ts'
 import { later, NO_LSN } from '../core/lsn.ts'
 import type { Metrics } from '../core/metrics.ts'
 import { RemapSteps } from '../core/remap-steps.ts'
-import type { Source } from '../core/source-port.ts'
+import type { Source, WalRoom } from '../core/source-port.ts'
 import { type BackfillOptions, type BackfillStart, backfillOnce } from './backfill.ts'
 import { Capture } from './capture.ts'
 import type { CaptureStart } from './checkpoint-progress.ts'
@@ -39,6 +39,7 @@ export interface CapturePorts<State extends CaptureState = CaptureState> {
 
 export interface CaptureSessionOptions<State extends CaptureState = CaptureState> {
   readonly ports: CapturePorts<State>
+  readonly wal: WalRoom
   readonly metrics: Metrics
   readonly log: Logger
   readonly failPoints: FailPoints
@@ -52,7 +53,7 @@ export async function runCaptureSession<State extends CaptureState>(
   options: CaptureSessionOptions<State>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { ports, metrics, failPoints, log, mostRowsPerSecond } = options
+  const { ports, wal, metrics, failPoints, log, mostRowsPerSecond } = options
   // Each step may take a while, and whoever was told to stop meanwhile must not take over from anybody.
   await ports.prepare()
   signal.throwIfAborted()
@@ -86,7 +87,7 @@ export async function runCaptureSession<State extends CaptureState>(
     onPending: options.onPending,
   })
   const capture = new Capture(
-    { source, mapper, writer, metrics, log, failPoints, onStreaming: options.onStreaming },
+    { source, wal, mapper, writer, metrics, log, failPoints, onStreaming: options.onStreaming },
     { lsn, slicedLsn },
   )
 
@@ -113,6 +114,7 @@ export async function runCaptureSession<State extends CaptureState>(
     // It was ended between the last step and this.
     if (steps.left === 0 && (await state.hasParked())) await stepDone(() => undefined)
     const shared = {
+      wal,
       mapper,
       writer,
       startXid,

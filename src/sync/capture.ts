@@ -13,7 +13,7 @@ import type { Metrics } from '../core/metrics.ts'
 import { isComplete, type RawRow, rowKey, type Table, type TextRow } from '../core/row.ts'
 import { RowCache } from '../core/row-cache.ts'
 import { widenXid } from '../core/snapshot.ts'
-import type { ChangeStream, Source } from '../core/source-port.ts'
+import type { ChangeStream, Source, WalRoom } from '../core/source-port.ts'
 import type { RowEvent, StreamEvent } from '../core/stream-event.ts'
 import { Breather } from './breather.ts'
 import { type CaptureStart, CheckpointProgress } from './checkpoint-progress.ts'
@@ -24,6 +24,7 @@ import { StoreQueue } from './store-queue.ts'
 
 export interface CaptureOptions {
   readonly source: Source
+  readonly wal: Pick<WalRoom, 'isScarce'>
   readonly mapper: RowMapper
   readonly writer: StateWriter
   readonly metrics: Metrics
@@ -80,7 +81,7 @@ export class Capture {
     this.#received = start.lsn
     this.#stored = start.lsn
     this.#tables = new Map(options.source.tables.map(({ table }) => [table.oid, table]))
-    this.#checkpoint = new CheckpointProgress(start)
+    this.#checkpoint = new CheckpointProgress(start, () => options.wal.isScarce())
   }
 
   /** Runs until the signal aborts (then everything received whole is stored) or something fails, which it throws. */

@@ -11,6 +11,7 @@ export interface CaptureStart {
 }
 
 export class CheckpointProgress {
+  readonly #walIsScarce: () => boolean
   #persisted: Lsn
   #persistedAt = Number.NEGATIVE_INFINITY
   /** When a write passed a WAL segment of which the server has not let go yet. */
@@ -18,7 +19,8 @@ export class CheckpointProgress {
   /** Where transactions commit of which slices are stored beyond the persisted LSN: their end must move the checkpoint. */
   #sliced: readonly Lsn[]
 
-  constructor({ lsn, slicedLsn }: CaptureStart) {
+  constructor({ lsn, slicedLsn }: CaptureStart, walIsScarce: () => boolean) {
+    this.#walIsScarce = walIsScarce
     this.#persisted = lsn
     this.#sliced = slicedLsn === null ? [] : [slicedLsn]
   }
@@ -50,6 +52,7 @@ export class CheckpointProgress {
       settled,
       persisted: this.#persisted,
       replyRequested,
+      walIsScarce: this.#walIsScarce(),
       endsSlices: this.#sliced.some((commitLsn) => commitLsn < settled),
       sinceLastWriteMs: performance.now() - this.#persistedAt,
       sinceSegmentMs: this.#segmentPassedAt === null ? null : performance.now() - this.#segmentPassedAt,

@@ -4,6 +4,7 @@ import type { BackfillProgress, StateCommit } from '../core/capture-port.ts'
 import { type Lsn, NO_LSN } from '../core/lsn.ts'
 import { sweptWrite, TouchedUsers, truncatedWrite, type UserTouch } from '../core/row-writes.ts'
 import type { Snapshot } from '../core/snapshot.ts'
+import type { WalRoom } from '../core/source-port.ts'
 import { ABSENT, type StoredRow } from '../core/source-row.ts'
 import { byId, type StateWriter } from './state-writer.ts'
 
@@ -13,13 +14,14 @@ const SLICE = 2_000
 export async function sweep(
   writer: StateWriter,
   source: string,
-  run: BackfillProgress & { readonly first: Snapshot },
+  { wal, ...run }: BackfillProgress & { readonly first: Snapshot; readonly wal: Pick<WalRoom, 'forPage'> },
   signal: AbortSignal,
 ): Promise<number> {
   const { state } = writer
   let swept = 0
-  await inSlices(signal, (afterKey) =>
-    writer.inTurn(async () => {
+  await inSlices(signal, async (afterKey) => {
+    await wal.forPage(signal)
+    return await writer.inTurn(async () => {
       const { rows, last } = await state.readUnseen(source, { first: run.first, afterKey, limit: SLICE })
       const finished = last === null
       if (rows.length === 0 && !finished) return last
@@ -29,8 +31,8 @@ export async function sweep(
       if (finished) writer.readingEnded()
       swept += rows.length
       return last
-    }),
-  )
+    })
+  })
   return swept
 }
 

@@ -5,11 +5,11 @@ import { startEmulator } from '../../src/emulator/emulator.ts'
 import { startCluster } from '../support/cluster.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { expectConverged } from '../support/oracle.ts'
-import { startService } from '../support/service.ts'
+import { type Service, startService } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 import { createUsersTable, insertUsers } from '../support/workload.ts'
 
-test('said in /readyz, status and metrics; dropped when it is too much; recovered when the state is back', async () => {
+test('said in /readyz, status and metrics; dropped when it is too much; recovered when the state is back; said by a start without state', async () => {
   await using source = await startCluster({ settings: { max_slot_wal_keep_size: '256MB' } })
   await using stateServer = await startCluster()
   const database = await createTestDatabase(source.url())
@@ -18,12 +18,18 @@ test('said in /readyz, status and metrics; dropped when it is too much; recovere
     await createUsersTable(database)
     await insertUsers(database, 20)
     await using emulator = await startEmulator()
-    await using service = await startService({
+    const options = {
       databaseUrl: database.url,
       emulatorUrl: emulator.url,
       slot: database.slot,
       config: { state: { url: state.url }, safety: { breaker: 'off', max_retained_wal: '215MB' } },
-    })
+    }
+    await using service = await startService(options)
+    const warns = (of: Service, code: string) =>
+      until(async () => (await of.readiness()).warnings.includes(code), {
+        what: `/readyz to warn of ${code}`,
+        timeoutMs: 20_000,
+      })
     await service.waitStreaming()
     await expectConverged({ database, emulator, config: service.config, state })
     expect((await service.metrics()).get('suprsync_slot_wal_budget')).toBe(0)
@@ -36,11 +42,7 @@ test('said in /readyz, status and metrics; dropped when it is too much; recovere
         await database.query("SELECT pg_logical_emit_message(true, 'fill', repeat('x', 1000)); SELECT pg_switch_wal()")
     }
     await segments(13)
-    const url = String((await service.waitFor('the address', (line) => typeof line.url === 'string')).url)
-    await until(async () => JSON.stringify(await (await fetch(`${url}/readyz`)).json()).includes('wal_budget_low'), {
-      what: '/readyz to warn',
-      timeoutMs: 20_000,
-    })
+    await warns(service, 'wal_budget_low')
     await service.waitFor('the warning', ({ code, level }) => code === 'wal_budget_low' && level === 'warn')
     expect((await service.metrics()).get('suprsync_slot_wal_budget')).toBe(1)
     await segments(2)
@@ -59,6 +61,18 @@ test('said in /readyz, status and metrics; dropped when it is too much; recovere
     })
     await expectConverged({ database, emulator, config: service.config, state, timeoutMs: 30_000 })
     expect(emulator.users().has('1')).toBe(false)
+
+    // A new process cannot ask anybody whether the slot is its own.
+    await stateServer.stop()
+    await service.kill9()
+    await segments(15)
+    await using later = await startService(options)
+    await warns(later, 'max_retained_wal')
+    expect((await later.readiness()).codes).toEqual(['server_unreachable'])
+    await later.waitFor('the warning', ({ code, level }) => code === 'max_retained_wal' && level === 'warn')
+    expect(await database.query('SELECT slot_name AS name FROM pg_replication_slots')).toEqual([
+      { name: database.slot },
+    ])
   } finally {
     await state.pool.end()
     await database.pool.end()

@@ -377,11 +377,16 @@ describe('the server', () => {
     ])
   })
 
-  test('no_wal_limit is a warning', async () => {
-    await cluster.restart({ max_slot_wal_keep_size: '-1' })
-    await using database = await createTestDatabase(cluster.url())
-    await database.query(USERS)
-    expect(await all(database)).toMatchObject([{ code: 'no_wal_limit', level: 'warning' }])
+  test('no_wal_limit and wal_limit_small are warnings', async () => {
+    for (const [limit, code] of [
+      ['-1', 'no_wal_limit'],
+      ['255MB', 'wal_limit_small'],
+    ] as const) {
+      await cluster.restart({ max_slot_wal_keep_size: limit })
+      await using database = await createTestDatabase(cluster.url())
+      await database.query(USERS)
+      expect(await all(database)).toMatchObject([{ code, level: 'warning' }])
+    }
   })
 
   test('no_free_slot and no_free_sender, but not for what we already have', async () => {
@@ -422,6 +427,8 @@ describe('the server', () => {
       await database.query("SELECT pg_logical_emit_message(false, 'fill', repeat('x', 1000)); SELECT pg_switch_wal()")
     }
     await database.query('CHECKPOINT')
-    await expectMended(database, 'slot_lost', () => all(database))
+    await expectMended(database, 'slot_lost', async () =>
+      (await all(database)).filter(({ code }) => code !== 'wal_limit_small'),
+    )
   })
 })

@@ -95,3 +95,16 @@ test('what others use is left', () =>
     })
     expect(await left()).toEqual([0, 1, 1])
   }))
+
+test('a slot that somebody made anew: it goes, or its WAL would gather when nobody knows it any more', () =>
+  world(async ({ database, left, settled }) => {
+    await using service = await settled()
+    await service.stop()
+    await database.query(`SELECT pg_drop_replication_slot('${database.slot}')`)
+    await database.query('DELETE FROM users WHERE id = 1')
+    await database.query(`SELECT pg_create_logical_replication_slot('${database.slot}', 'pgoutput')`)
+    const { code, stdout } = await runCommand(['teardown', '--config', service.config.file, '--yes'])
+    expect(code).toBe(0)
+    expect(stdout).toContain('which somebody made anew')
+    expect(await left()).toEqual([0, 0, 0])
+  }))

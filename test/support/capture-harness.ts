@@ -12,7 +12,7 @@ import { type Metrics, NO_METRICS } from '../../src/core/metrics.ts'
 import type { Profile } from '../../src/core/profile.ts'
 import { RemapSteps } from '../../src/core/remap-steps.ts'
 import type { Table } from '../../src/core/row.ts'
-import type { Source } from '../../src/core/source-port.ts'
+import type { Source, WalRoom } from '../../src/core/source-port.ts'
 import { connectionConfig } from '../../src/postgres/connection.ts'
 import { PageReader, readCurrentXid, readInsertLsn } from '../../src/postgres/pages.ts'
 import { ReplicationStream } from '../../src/postgres/stream.ts'
@@ -30,6 +30,8 @@ import { describe, type FollowedName, PUBLICATION, publish } from './followed-ta
 import { HeldStream } from './held-stream.ts'
 import { sourceOf, specOf } from './source-spec.ts'
 import { until } from './wait.ts'
+
+const AMPLE_WAL: WalRoom = { isScarce: () => false, forPage: async () => undefined }
 
 export interface HarnessChild {
   readonly table: string
@@ -206,7 +208,10 @@ export class CaptureHarness implements AsyncDisposable {
       },
     }
     const onStreaming = () => undefined
-    const capture = new Capture({ source, mapper, writer, metrics, log, failPoints, onStreaming }, { lsn, slicedLsn })
+    const capture = new Capture(
+      { source, wal: AMPLE_WAL, mapper, writer, metrics, log, failPoints, onStreaming },
+      { lsn, slicedLsn },
+    )
     const stop = new AbortController()
     const ended = capture.run(stop.signal)
     ended.catch(opened.reject)
@@ -216,6 +221,7 @@ export class CaptureHarness implements AsyncDisposable {
       if (owed.length === 0) throw new Error('no backfill is owed')
       const caughtUp = async (ending: AbortSignal) => await capture.settled(await source.readInsertLsn(), ending)
       const shared = {
+        wal: AMPLE_WAL,
         mapper,
         writer,
         startXid,

@@ -58,8 +58,12 @@ export interface Service extends AsyncDisposable {
   waitStreaming(): Promise<void>
   /** /readyz answers 200: streaming, or standing by. */
   waitReady(): Promise<void>
-  /** What /readyz answers, and the codes of its reasons. */
-  readiness(): Promise<{ readonly status: number; readonly codes: readonly string[] }>
+  /** What /readyz answers, and the codes of its reasons and warnings. */
+  readiness(): Promise<{
+    readonly status: number
+    readonly codes: readonly string[]
+    readonly warnings: readonly string[]
+  }>
   signal(name: NodeJS.Signals): void
   /** Writes another configuration, as `config` of the options, and sends SIGHUP. */
   reload(config: JsonObject): Promise<void>
@@ -118,6 +122,10 @@ function merged(base: JsonObject, change: JsonObject): JsonObject {
 interface Files {
   readonly directory: string
   readonly rewrite: (config: JsonObject) => Promise<void>
+}
+
+interface Coded {
+  readonly code: string
 }
 
 class RunningProcess implements Service {
@@ -185,10 +193,14 @@ class RunningProcess implements Service {
     await until(async () => (await fetch(`${url}/readyz`)).ok, { what: 'the service to be ready', timeoutMs: 20_000 })
   }
 
-  async readiness(): Promise<{ readonly status: number; readonly codes: readonly string[] }> {
+  async readiness(): ReturnType<Service['readiness']> {
     const response = await fetch(`${await this.#url()}/readyz`)
-    const { reasons } = (await response.json()) as { readonly reasons: readonly { readonly code: string }[] }
-    return { status: response.status, codes: reasons.map(({ code }) => code) }
+    const answer = (await response.json()) as {
+      readonly reasons: readonly Coded[]
+      readonly warnings?: readonly Coded[]
+    }
+    const codes = (of: readonly Coded[] = []) => of.map(({ code }) => code)
+    return { status: response.status, codes: codes(answer.reasons), warnings: codes(answer.warnings) }
   }
 
   signal(name: NodeJS.Signals): void {

@@ -82,10 +82,24 @@ const GIVEN = { create: false }
 test.for<readonly [string, Case, string]>([
   ['first start', { checkpoint: FIRST, slot: null }, 'create_slot'],
   ['first start, killed after the slot', { checkpoint: FIRST }, 'adopt_slot at 100'],
-  ['first start, the slot has lost WAL', { checkpoint: FIRST, slot: { lost: true } }, 'stop slot_lost'],
+  [
+    'first start, killed after the slot, which has lost WAL',
+    { checkpoint: FIRST, slot: { lost: true } },
+    'replace_slot',
+  ],
   [
     'first start, a slot that was never consistent',
     { checkpoint: FIRST, slot: { confirmedFlushLsn: null } },
+    'replace_slot',
+  ],
+  [
+    'first start, a slot of somebody else has lost WAL',
+    { checkpoint: FIRST, slot: { lost: true, ours: false } },
+    'stop slot_lost',
+  ],
+  [
+    'first start, the slot that we were given has lost WAL',
+    { checkpoint: FIRST, slot: { lost: true }, settings: GIVEN },
     'stop slot_lost',
   ],
   [
@@ -284,6 +298,7 @@ describe('in every combination', () => {
         expect(decision.kind === 'go_on').toBe(certain)
         if (known !== null) expect(['go_on', 'recover', 'stop']).toContain(decision.kind)
         if (decision.kind === 'create_slot') expect(found.slot).toBeNull()
+        if (decision.kind === 'replace_slot') expect(how.create && found.slot?.ours).toBe(true)
         if (decision.kind === 'stop') expect(decision.message.length).toBeGreaterThan(40)
         if (decision.kind !== 'recover') return
         expect(how.recovery).toBe('auto')

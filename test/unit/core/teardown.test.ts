@@ -36,3 +36,10 @@ test.each<[string, Partial<TeardownFacts>, readonly string[]]>([
   expect(done(facts)).toEqual(steps)
   expect(decideTeardown({ ...FACTS, ...facts }).left.length).toBe(3 - steps.length)
 })
+
+test('a slot that was made anew since goes too, and that is said; one that is left is told with what drops it', () => {
+  const [step] = decideTeardown({ ...FACTS, known: { intended: true, lsn: parseLsn('0/FF') } }).steps
+  expect(step).toMatchObject({ kind: 'drop_slot', what: expect.stringContaining('made anew') })
+  const [left] = decideTeardown({ ...FACTS, known: null }).left
+  expect(left?.why).toContain("SELECT pg_drop_replication_slot('s')")
+})

@@ -33,7 +33,8 @@ test.each(['prepare', 'openSource', 'takeOver'] as const)(
       onStreaming: () => undefined,
       onBackfill: () => undefined,
     }
-    const options = { ports, metrics: NO_METRICS, log: SILENT_LOGGER, failPoints: NO_FAIL_POINTS, ...hooks }
+    const wal = { isScarce: () => false, forPage: async () => undefined }
+    const options = { ports, wal, metrics: NO_METRICS, log: SILENT_LOGGER, failPoints: NO_FAIL_POINTS, ...hooks }
     await expect(runCaptureSession(options, stop.signal)).rejects.toThrow('stopped')
     expect(done.at(-1)).toBe(step)
   },
