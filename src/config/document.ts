@@ -23,6 +23,8 @@ export interface Place {
   readonly path: string
   /** The environment variables that stand in the value. */
   readonly variables: readonly string[]
+  /** The text of the value before they were replaced; empty where none stand in it. */
+  readonly written: string
   /** The value already has a problem of its own: what else is said about it would only follow from that. */
   readonly isReported: boolean
 }
@@ -61,7 +63,7 @@ export function parseConfigDocument(input: {
   }
   if (syntax.length > 0) return { kind: 'invalid', problems: [...syntax, ...twice] }
 
-  const variables = new Map<unknown, readonly string[]>()
+  const replacements = new Map<unknown, Pick<Place, 'variables' | 'written'>>()
   const broken = new Set<unknown>()
   const problems: ConfigProblem[] = [...twice]
   visit(tree, {
@@ -74,9 +76,11 @@ export function parseConfigDocument(input: {
         problems.push({ ...at(node.range?.[0] ?? 0), path, message: TOO_MANY_DIGITS })
       }
       if (key === 'key' || typeof node.value !== 'string') return
-      const replaced = interpolate(node.value, env)
+      const written = node.value
+      const replaced = interpolate(written, env)
       node.value = replaced.text
-      variables.set(node, replaced.variables)
+      const { variables } = replaced
+      if (variables.length > 0) replacements.set(node, { variables, written })
       if (replaced.problems.length > 0) broken.add(node)
       const path = pathOf([...ancestors, node])
       for (const message of replaced.problems) problems.push({ ...at(node.range?.[0] ?? 0), path, message })
@@ -85,7 +89,8 @@ export function parseConfigDocument(input: {
   const locate = (path: Path, which: 'key' | 'value' = 'value'): Place => {
     const { offset, node, shown } = find(tree, path, which)
     const { line, column } = at(offset)
-    return { line, column, path: shown, variables: variables.get(node) ?? [], isReported: broken.has(node) }
+    const { variables, written } = replacements.get(node) ?? NOTHING_REPLACED
+    return { line, column, path: shown, variables, written, isReported: broken.has(node) }
   }
   const value = plainValue(tree)
   if (value === undefined) {
@@ -94,6 +99,8 @@ export function parseConfigDocument(input: {
   }
   return { kind: 'ok', document: { value, problems, locate } }
 }
+
+const NOTHING_REPLACED: Pick<Place, 'variables' | 'written'> = { variables: [], written: '' }
 
 /** For several hundred keys that share a source, and not for a file that grows to gigabytes. */
 const MAX_ALIASES = 10_000

@@ -2,6 +2,7 @@
 // touches nothing but the reader it is given.
 import { errorCode, errorMessage } from '../core/error.ts'
 import { databaseName, defaultSlotName } from './address.ts'
+import { ColumnNames } from './column-names.ts'
 import type { Config } from './config.ts'
 import { SecretKeeper } from './constant.ts'
 import { parseConfigDocument } from './document.ts'
@@ -35,9 +36,17 @@ export async function loadConfig({ path, env, readFile }: LoadOptions): Promise<
   const report = reporter(path, document, problems)
   const file = parseSection({ schema: configSchema, value: document.value, base: [], report })
   const secrets = new SecretKeeper((at) => document.locate(at).variables)
-  const sections = readMapping(document.value, file?.source.table ?? null, { report, secrets })
+  const names = new ColumnNames(document.locate, report)
+  if (file !== null) checkUser(file.user, names)
+  const sections = readMapping(document.value, file?.source.table ?? null, { report, secrets, names })
   if (problems.length > 0 || file === null) throw new ConfigError(path, problems.toSorted(byPlace))
   return deepFreeze(resolve(path, file, { sections, mappingSecrets: secrets.texts }))
+}
+
+function checkUser({ distinct_id: id, when }: ConfigFile['user'], names: ColumnNames): void {
+  if (id.kind === 'column') names.inFile(['user', 'distinct_id', 'column'])
+  else names.inExpression(id.expression, ['user', 'distinct_id', 'value'])
+  names.inExpression(when, ['user', 'when'])
 }
 
 async function readText(path: string, readFile: LoadOptions['readFile']): Promise<string> {

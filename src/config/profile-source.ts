@@ -51,8 +51,9 @@ export function readKey(value: unknown, base: Path, reading: Reading): KeySource
 }
 
 function readItem(value: unknown, at: Path, reading: Reading): ReadItem | null {
-  const { key, report } = reading
+  const { key, report, names } = reading
   if (isChannelKey(key) && isFieldForm(key, value)) return readFields(key, value, at, reading)
+  if (names.refuses(value, at)) return null
   const parsed = parseSection({ schema: sourceSchema, value, base: at, report })
   if (parsed === null) return null
   for (const [name, message] of misfits(key, parsed)) report([...at, name], message)

@@ -324,6 +324,49 @@ log: {level: verbose}
     expect(await problemsOfLines(line, '')).toEqual([`config.yaml:${expected}`])
   })
 
+  it('a credential where a column is named: the key and the variable, never its text', async () => {
+    const TEXT = 'canary-secret'
+    const found = await problemsOf(
+      `version: 1
+source: {url: "\${DATABASE_URL}", table: users}
+suprsend: {api_key: "\${SUPRSEND_API_KEY}"}
+user: {distinct_id: "\${TOKEN}", when: 'plan != "\${TOKEN}"'}
+profile:
+  $slack:
+    - {email_id: "\${TOKEN}", access_token: "\${TOKEN}", when: "\${TOKEN} == 1"}
+    - {incoming_webhook: {url: "\${HOOK}"}}
+    - {email: email, access_token: xoxb-canary, when: 'plan == "\${TOKEN}"'}
+    - {incoming_webhook: {url: "https://canary.example.com/T/B"}}
+  $sms: {column: phone, region: {column: "\${TOKEN}"}}
+  plan: "\${TOKEN}\${NAME}"
+properties: {from: "\${TOKEN:-settings}"}
+children:
+  - {table: devices, user: ["\${TOKEN}"], when: "\${TOKEN}", profile: {$androidpush: token}}
+`,
+      { env: { ...ENV, TOKEN: TEXT, NAME: 'x', HOOK: `https://hooks.slack.com/${TEXT}` } },
+    )
+    const TOKEN = ' (from the environment: TOKEN)'
+    const names = (meant: string) => `names a column, which stands in the file itself; a text is {const: "${meant}"}`
+    const COLUMNS = 'the columns of an expression stand in the file itself; a text from the environment is quoted'
+    expect(found).toEqual([
+      `config.yaml:4:21 user.distinct_id: the name of a column stands in the file itself${TOKEN}`,
+      `config.yaml:7:18 profile.$slack[0].email_id: ${names('${TOKEN}')}${TOKEN}`,
+      `config.yaml:7:44 profile.$slack[0].access_token: ${names('${TOKEN}')}${TOKEN}`,
+      `config.yaml:7:62 profile.$slack[0].when: ${COLUMNS}${TOKEN}`,
+      `config.yaml:8:32 profile.$slack[1].incoming_webhook.url: ${names('${HOOK}')} (from the environment: HOOK)`,
+      expect.stringContaining('config.yaml:9:36 profile.$slack[2].access_token: expected the name of a column'),
+      expect.stringContaining(
+        'config.yaml:10:32 profile.$slack[3].incoming_webhook.url: expected the name of a column',
+      ),
+      `config.yaml:11:42 profile.$sms.region.column: the name of a column stands in the file itself${TOKEN}`,
+      `config.yaml:12:9 profile.plan: ${names('${TOKEN}${NAME}')} (from the environment: TOKEN, NAME)`,
+      `config.yaml:13:20 properties.from: the name of a column stands in the file itself${TOKEN}`,
+      `config.yaml:15:29 children[0].user[0]: the name of a column stands in the file itself${TOKEN}`,
+      `config.yaml:15:48 children[0].when: ${COLUMNS}${TOKEN}`,
+    ])
+    expect(found.join('\n')).not.toContain('canary')
+  })
+
   it('a key that stands twice hides no other problem', async () => {
     expect(await problemsOfLines('  $email: again\nlog: {level: loud}', '')).toEqual([
       'config.yaml:7:3 this key stands here twice',
