@@ -34,6 +34,8 @@ export interface ConfigDocument {
   readonly problems: readonly ConfigProblem[]
   /** Of a value, or (`at: 'key'`) of its key; where the path ends early, of what contains it. */
   readonly locate: (path: Path, at?: 'key' | 'value') => Place
+  /** `9:12`, by each path as problems show it. */
+  readonly places: ReadonlyMap<string, string>
 }
 
 export function parseConfigDocument(input: {
@@ -97,7 +99,7 @@ export function parseConfigDocument(input: {
     const message = 'aliases of aliases make too much of this file'
     return { kind: 'invalid', problems: [{ ...at(0), path: '', message }] }
   }
-  return { kind: 'ok', document: { value, problems, locate } }
+  return { kind: 'ok', document: { value, problems, locate, places: placesOf(tree, at) } }
 }
 
 const NOTHING_REPLACED: Pick<Place, 'variables' | 'written'> = { variables: [], written: '' }
@@ -186,6 +188,18 @@ function jsonProblems(file: string, text: string): ConfigProblem[] {
       { file, line: Number(place?.[1] ?? 1), column: Number(place?.[2] ?? 1), path: '', message: 'this is not JSON' },
     ]
   }
+}
+
+function placesOf(tree: Document.Parsed, at: At): ReadonlyMap<string, string> {
+  const places = new Map<string, string>()
+  visit(tree, {
+    Node(key, node, ancestors) {
+      if (key === 'key') return
+      const { line, column } = at(node.range?.[0] ?? 0)
+      places.set(pathOf([...ancestors, node]), `${line}:${column}`)
+    },
+  })
+  return places
 }
 
 /** Walks as far as the file goes. What a short form leaves out is skipped: `email` stands for `[{column: email}]`. */

@@ -40,7 +40,8 @@ export async function loadConfig({ path, env, readFile }: LoadOptions): Promise<
   if (file !== null) checkUser(file.user, names)
   const sections = readMapping(document.value, file?.source.table ?? null, { report, secrets, names })
   if (problems.length > 0 || file === null) throw new ConfigError(path, problems.toSorted(byPlace))
-  return deepFreeze(resolve(path, file, { sections, mappingSecrets: secrets.texts }))
+  const { places } = document
+  return deepFreeze(resolve(path, file, { sections, places, mappingSecrets: secrets.texts }))
 }
 
 function checkUser({ distinct_id: id, when }: ConfigFile['user'], names: ColumnNames): void {
@@ -72,7 +73,7 @@ function byPlace(a: ConfigProblem, b: ConfigProblem): number {
 function resolve(
   path: string,
   file: ConfigFile,
-  { sections, mappingSecrets }: { readonly sections: MappingSections } & Pick<Config, 'mappingSecrets'>,
+  { sections, ...read }: { readonly sections: MappingSections } & Pick<Config, 'mappingSecrets' | 'places'>,
 ): Config {
   const { source, state, suprsend, user } = file
   const url = source.url.reveal()
@@ -98,7 +99,7 @@ function resolve(
     },
     http: file.http.listen.address,
     mapping: { distinctId: user.distinct_id, when: user.when ?? null, onDelete: user.on_delete, ...sections },
-    mappingSecrets,
+    ...read,
     backfill: { maxRowsPerSecond: file.backfill.max_rows_per_second.limit },
     reconcile: { usersPerHour: file.reconcile.users_per_hour.limit },
     recovery: file.recovery,

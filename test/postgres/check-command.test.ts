@@ -67,7 +67,9 @@ test('problems of the table and of the API key together: exit code 3, as text an
   await database.query('CREATE TABLE users (id int PRIMARY KEY, emale text, name bytea, deleted_at timestamptz)')
   const text = await runCheck(database, { apiKey: 'wrong-key' })
   expect(text).toMatchObject({ code: 3, stderr: '' })
-  expect(text.stdout).toMatch(/^error +column_missing .*did you mean "emale"\?$/m)
+  // The file's fifth line names both.
+  expect(text.stdout).toMatch(/^error +column_missing +\S+\.yaml:5:19 profile\.\$email: .*; did you mean "emale"\?$/m)
+  expect(text.stdout).toMatch(/^error +column_type_unsupported +\S+\.yaml:5:32 profile\.name: The column "name" has/m)
   const json = await runCheck(database, { apiKey: 'wrong-key', args: ['--json'] })
   expect(json.code).toBe(3)
   const { ok, findings } = JSON.parse(json.stdout) as { ok: boolean; findings: { code: string; level: string }[] }
@@ -85,7 +87,7 @@ test('a condition that does not fit the table is found before anything is starte
   await database.query(USERS)
   const run = await runCheck(database, { when: 'id + 1' })
   expect(run.code).toBe(3)
-  expect(run.stdout).toMatch(/^error +when_invalid +user\.when: /m)
+  expect(run.stdout).toMatch(/^error +when_invalid +\S+\.yaml:4:31 user\.when: /m)
 })
 
 test('a wrong mapping file: exit code 2', async () => {
