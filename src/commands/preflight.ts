@@ -2,6 +2,7 @@
 import type { Config } from '../config/config.ts'
 import type { Finding } from '../core/finding.ts'
 import { type ColumnUse, childUses, usersUses } from '../core/mapped-columns.ts'
+import { mappingDoubts } from '../core/mapping-doubts.ts'
 import type { MappingProblem, Retype } from '../core/mapping-problem.ts'
 import type { Table } from '../core/row.ts'
 import { isSupported } from '../core/values.ts'
@@ -32,7 +33,11 @@ export async function checkDatabases(config: Config): Promise<readonly Finding[]
   const found = await checkSource(connectionConfig(source.url.reveal()), wanted)
   const unreachable = found.some(({ code }) => code === 'server_unreachable')
   if (unreachable && state.url.reveal() === source.url.reveal()) return found
-  const findings = [...found, ...(await checkState(connectionConfig(state.url.reveal()), { schema: state.schema }))]
+  const findings = [
+    ...found,
+    ...doubtFindings(config),
+    ...(await checkState(connectionConfig(state.url.reveal()), { schema: state.schema })),
+  ]
   return await withoutRecoverable(config, findings)
 }
 
@@ -65,6 +70,14 @@ function mappingFindings(config: Config, tables: readonly Table[]): readonly Fin
     level: 'error',
     message: `${placed(config, path)}: ${message}.`,
     ...(retype !== undefined && { sql: retype.map(retypeSql).join('\n') }),
+  }))
+}
+
+function doubtFindings(config: Config): readonly Finding[] {
+  return mappingDoubts(config.mapping).map(({ code, path, message }) => ({
+    code,
+    level: 'warning',
+    message: `${placed(config, path)}: ${message}`,
   }))
 }
 

@@ -1,9 +1,9 @@
 // How single values of the file are read: texts, numbers, durations, addresses, names. Each reader says what it expects,
 // so that every message reads alike: "expected a duration such as 20s, found a text of 4 characters".
 import { z } from 'zod'
-import { suggestion } from '../core/nearest.ts'
 import { looksLikeCredential } from './column-names.ts'
 import { shapeOf } from './problem.ts'
+import { meantAmong } from './synonyms.ts'
 
 /** What an editor is told of a value; a reference to the environment is always allowed beside it. */
 export type JsonShape = { readonly [keyword: string]: unknown }
@@ -42,7 +42,7 @@ export function choice<const T extends string>(allowed: readonly T[]) {
   const schema = z.unknown().transform((input, context): T => {
     const found = allowed.find((candidate) => candidate === input)
     if (found !== undefined) return found
-    const near = typeof input === 'string' ? suggestion(input, allowed) : ''
+    const near = typeof input === 'string' ? meantAmong(input, allowed) : ''
     context.issues.push({
       code: 'custom',
       input,

@@ -29,7 +29,7 @@ interface Run {
 
 async function runCheck(
   database: TestDatabase,
-  changes: { apiKey?: string; when?: string; args?: string[] } = {},
+  changes: { apiKey?: string; when?: string; profile?: string; args?: string[] } = {},
 ): Promise<Run> {
   const file = join(directory, `${database.name}.yaml`)
   await writeFile(
@@ -38,7 +38,7 @@ async function runCheck(
 source: {url: "${database.url}", table: public.users, slot: ${database.slot}}
 suprsend: {api_key: ${changes.apiKey ?? 'good-key'}, base_url: "${emulator.url}"}
 user: {distinct_id: id, when: ${JSON.stringify(changes.when ?? 'deleted_at == null')}}
-profile: {$email: email, name: name}
+profile: ${changes.profile ?? '{$email: email, name: name}'}
 `,
   )
   const args = [executable, 'check', '--config', file, ...(changes.args ?? [])]
@@ -90,6 +90,16 @@ test('a condition that does not fit the table is found before anything is starte
   expect(run.stdout).toMatch(/^error +when_invalid +\S+\.yaml:4:31 user\.when: /m)
 })
 
+test('what hardly anybody means is a warning, and passes', async () => {
+  await using database = await createTestDatabase()
+  await database.query(USERS)
+  const run = await runCheck(database, { profile: '{email: email, name: name}' })
+  expect(run.code).toBe(0)
+  expect(run.stdout).toMatch(
+    /^warning +property_named_like_channel +\S+\.yaml:5:18 profile\.email: .* mean \$email\?$/m,
+  )
+})
+
 test('a wrong mapping file: exit code 2', async () => {
   await using database = await createTestDatabase()
   const run = await runCheck(database, { args: ['--config', join(directory, 'missing.yaml')] })
@@ -104,7 +114,9 @@ test('every code that the sources can give stands in docs/errors.md, and no othe
     (name) => `src/postgres/${name}.ts`,
   )
   const sources = await Promise.all(
-    [...files, 'src/commands/preflight.ts'].map((file) => readFile(join(root, file), 'utf8')),
+    [...files, 'src/commands/preflight.ts', 'src/core/mapping-doubts.ts'].map((file) =>
+      readFile(join(root, file), 'utf8'),
+    ),
   )
   const given = new Set(
     sources.flatMap((source) => [...source.matchAll(/'([a-z]+(?:_[a-z]+)+)'/g)].map(([, code]) => code)),

@@ -263,7 +263,26 @@ log: {level: verbose}
   })
 
   it.each([
-    ['  $push: x', "7:3 profile.$push: unknown key; names that begin with $ are SuprSend's own"],
+    [
+      '  $push: x',
+      `7:3 profile.$push: unknown key (did you mean "$androidpush"?); names that begin with $ are SuprSend's own`,
+    ],
+    [
+      '  $phone: x',
+      `7:3 profile.$phone: unknown key (did you mean "$sms"?); names that begin with $ are SuprSend's own`,
+    ],
+    [
+      '  $fax: x',
+      "7:3 profile.$fax: unknown key; known here: $email, $sms, $whatsapp, $inbox, $androidpush, $iospush, $webpush, $slack, $ms_teams, $timezone, $preferred_language, $locale; names that begin with $ are SuprSend's own",
+    ],
+    [
+      '  $androidpush: {column: token, provider: firebase}',
+      '7:43 profile.$androidpush.provider: expected fcm, xiaomi, oppo (did you mean "fcm"?)',
+    ],
+    [
+      '  n: {column: a, format: phone}',
+      '7:26 profile.n.format: expected email, e164, timezone, language, locale, trim, lower, string, number, boolean, json, iso8601; found a text of 5 characters (did you mean "e164"?)',
+    ],
     ['  SS_plan: x', '7:3 profile.SS_plan: names that begin with ss_ are reserved by SuprSend'],
     ['  __proto__: x', '7:3 profile.__proto__: this name cannot be a property'],
     ['  " a": x', '7:3 profile. a: a property name must not be empty or begin or end with blanks'],
