@@ -14,6 +14,7 @@ import {
 } from 'yaml'
 import { type Environment, interpolate } from './interpolation.ts'
 import type { ConfigProblem } from './problem.ts'
+import { COMMA_IN_BRACES, closesBracket, opensBracket, quotingHint } from './yaml-hint.ts'
 
 export type Path = readonly PropertyKey[]
 
@@ -52,16 +53,14 @@ export function parseConfigDocument(input: {
     const { line, col } = lines.linePos(offset)
     return { file, line: Math.max(1, line), column: Math.max(1, col) }
   }
-  // A warning is a tag that YAML does not know: what it was meant to do would silently not happen.
-  const faults = [...tree.errors, ...tree.warnings].map(({ code, message, pos }) => ({
-    isTwice: code === 'DUPLICATE_KEY',
-    problem: { ...at(pos[0]), path: '', message: code === 'DUPLICATE_KEY' ? 'this key stands here twice' : message },
-  }))
   // A key that stands twice leaves a tree that can be read: the last one counts, and the other problems are seen as well.
-  const syntax = faults.filter(({ isTwice }) => !isTwice).map(({ problem }) => problem)
-  const twice = faults.filter(({ isTwice }) => isTwice).map(({ problem }) => problem)
+  const twice = tree.errors
+    .filter(({ code }) => code === 'DUPLICATE_KEY')
+    .map(({ pos }) => ({ ...at(pos[0]), path: '', message: 'this key stands here twice' }))
+  const syntax = syntaxProblems(tree, text, at)
   if (syntax.length === 0) {
-    syntax.push(...aliasProblems(tree, at), ...keyProblems(tree, at), ...jsonProblems(file, text))
+    const cut = commaProblems(tree, at)
+    syntax.push(...aliasProblems(tree, at), ...keyProblems(tree, at), ...cut, ...jsonProblems(file, text))
   }
   if (syntax.length > 0) return { kind: 'invalid', problems: [...syntax, ...twice] }
 
@@ -142,6 +141,17 @@ function isOneKey(a: unknown, b: unknown): boolean {
   return a === b || (isScalar(a) && isScalar(b) && textOf(a) === textOf(b))
 }
 
+/** Only the first error: the others follow from it. A warning is a tag that YAML does not know: what it means would not happen. */
+function syntaxProblems(tree: Document.Parsed, text: string, at: At): ConfigProblem[] {
+  const [first] = tree.errors.filter(({ code }) => code !== 'DUPLICATE_KEY')
+  return [...(first === undefined ? [] : [first]), ...tree.warnings].map(({ code, message, pos }) => {
+    const place = at(pos[0])
+    const hint = quotingHint(code, text.split('\n')[place.line - 1] ?? '', place.column)
+    // The library ends with the text that it stumbled over, which may be a credential (P8).
+    return { ...place, path: '', message: hint ?? message.replace(/: ".*"$/s, '') }
+  })
+}
+
 type At = (offset: number) => { readonly file: string; readonly line: number; readonly column: number }
 
 function aliasProblems(tree: Document.Parsed, at: At): ConfigProblem[] {
@@ -172,6 +182,28 @@ function keyProblems(tree: Document.Parsed, at: At): ConfigProblem[] {
     },
   })
   return problems
+}
+
+/** `{value: coalesce(a, b)}` is read as the keys `value` and `b)`. */
+function commaProblems(tree: Document.Parsed, at: At): ConfigProblem[] {
+  const problems: ConfigProblem[] = []
+  visit(tree, {
+    Map(_key, { flow, items }) {
+      if (flow !== true) return
+      const isCut = items.some(({ key, value }) => isPlain(key) && closesBracket(textOf(key)) && isEmpty(value))
+      const cut = items.map(({ value }) => value).find((value) => isPlain(value) && opensBracket(textOf(value)))
+      if (isCut && isPlain(cut)) problems.push({ ...at(cut.range?.[0] ?? 0), path: '', message: COMMA_IN_BRACES })
+    },
+  })
+  return problems
+}
+
+function isPlain(node: unknown): node is Scalar {
+  return isScalar(node) && node.type === 'PLAIN'
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === null || (isScalar(value) && value.value === null)
 }
 
 /** YAML reads more than JSON (comments, trailing commas); in a file that says it is JSON those are mistakes. */

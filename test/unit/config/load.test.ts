@@ -338,7 +338,27 @@ log: {level: verbose}
     ],
     ['log: [', '8:1 Flow sequence in block collection must be sufficiently indented and end with a ]'],
     ['log: *nowhere', '7:6 the anchor &nowhere is not defined'],
-    ['log: {level: !secret info}', '7:14 Unresolved tag: !secret'],
+    [
+      'log: {level: !secret info}',
+      "7:14 there are no tags here; an expression that begins with ! is quoted: '!banned'",
+    ],
+    ['state: { url: ${DATABASE_URL}, schema: x }', '7:16 a variable in braces is quoted: {url: "${DATABASE_URL}"}'],
+    ['state: {url: "${DATABASE_URL}", schema: ${X}}', '7:42 a variable in braces is quoted: {url: "${DATABASE_URL}"}'],
+    [
+      '  n: { value: coalesce(a, b, c), format: trim }',
+      "7:15 a text that holds a comma is quoted in braces: {value: 'coalesce(a, b)'}",
+    ],
+    [
+      '  n:\n    value: paid ? "a" : "b"',
+      `8:12 a text that holds a colon and a blank is quoted as a whole: 'paid ? "pro" : "free"'`,
+    ],
+    [
+      '  n: { value: paid ? "a" : "b" }',
+      `7:15 a text that holds a colon and a blank is quoted as a whole: 'paid ? "pro" : "free"'`,
+    ],
+    ['  n: { value: "Dr " + name }', `7:21 a text that begins with a quote is quoted as a whole: '"Dr " + name'`],
+    ['  n: { value: tags[0] }', "7:19 a text that holds brackets is quoted in braces: 'tags[0]'"],
+    ['  n: @name', '7:6 a text that begins with a sign is quoted'],
   ])('%s', async (line, expected) => {
     expect(await problemsOfLines(line, '')).toEqual([`config.yaml:${expected}`])
   })
