@@ -1,7 +1,7 @@
 // What one source may say: `{column | value | const, format, region, when, default, map, provider, bundle_id, exclusive}`,
 // each key with its reader. What fits this schema but not its profile key is found in profile-source.ts.
 import { z } from 'zod'
-import { parseExpression } from '../core/expression.ts'
+import { expressionProblem, parseExpression } from '../core/expression.ts'
 import type { Json } from '../core/json.ts'
 import { FORMATS, type TextSource } from '../core/mapping-spec.ts'
 import { isRegion } from '../core/phone.ts'
@@ -17,7 +17,7 @@ const readExpression = z.unknown().transform((input, context): string => {
   if (text !== null && parsed?.kind === 'ok') return text
   const message =
     parsed?.kind === 'invalid'
-      ? `is no CEL expression: ${parsed.message} (at character ${parsed.position + 1})`
+      ? `is no CEL expression: ${expressionProblem(parsed)}`
       : 'expected a CEL expression such as deleted_at == null'
   context.issues.push({ code: 'custom', input, message })
   return z.NEVER

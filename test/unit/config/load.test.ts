@@ -241,7 +241,7 @@ log: {level: verbose}
       'config.yaml:10:18 suprsend.first_contact: expected upsert, edit; found a text of 5 characters (did you mean "upsert"?)',
       'config.yaml:11:16 http.listen: expected an address such as 127.0.0.1:9464, or off, found a number',
       'config.yaml:11:22 http.port: unknown key; known here: listen',
-      'config.yaml:14:9 user.when: is no CEL expression: Unexpected character: = (at character 12)',
+      'config.yaml:14:9 user.when: is no CEL expression: Unexpected character: = (at character 12); CEL writes == for =',
       'config.yaml:15:3 user.on_delet: unknown key (did you mean "on_delete"?)',
       'config.yaml:17:3 profile.$emial: unknown key (did you mean "$email"?); names that begin with $ are SuprSend\'s own',
       'config.yaml:18:12 profile.$email[0]: needs exactly one of column, value and const',
