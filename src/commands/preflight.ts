@@ -1,8 +1,9 @@
 // The preflight from the configuration: `check` prints it, `run` acts on it.
 import type { Config } from '../config/config.ts'
 import type { Finding } from '../core/finding.ts'
+import { type ColumnUse, childUses, usersUses } from '../core/mapped-columns.ts'
+import { mappingDoubts } from '../core/mapping-doubts.ts'
 import type { MappingProblem, Retype } from '../core/mapping-problem.ts'
-import type { MappingSpec } from '../core/mapping-spec.ts'
 import type { Table } from '../core/row.ts'
 import { isSupported } from '../core/values.ts'
 import { checkSource, checkState } from '../postgres/check.ts'
@@ -20,10 +21,11 @@ export async function checkDatabases(config: Config): Promise<readonly Finding[]
     tables: wantedTables(config).map(({ name, columns }, at) => ({
       table: name,
       columns,
+      uses: placedUses(config, at),
       distinctId: at === 0 && mapping.distinctId.kind === 'column' ? mapping.distinctId.column : null,
       supports: isSupported,
     })),
-    examine: (tables: readonly Table[]) => mappingFindings(mapping, tables),
+    examine: (tables: readonly Table[]) => mappingFindings(config, tables),
     publication: source.publication,
     slot: source.slot,
     create: source.create,
@@ -31,7 +33,11 @@ export async function checkDatabases(config: Config): Promise<readonly Finding[]
   const found = await checkSource(connectionConfig(source.url.reveal()), wanted)
   const unreachable = found.some(({ code }) => code === 'server_unreachable')
   if (unreachable && state.url.reveal() === source.url.reveal()) return found
-  const findings = [...found, ...(await checkState(connectionConfig(state.url.reveal()), { schema: state.schema }))]
+  const findings = [
+    ...found,
+    ...doubtFindings(config),
+    ...(await checkState(connectionConfig(state.url.reveal()), { schema: state.schema })),
+  ]
   return await withoutRecoverable(config, findings)
 }
 
@@ -40,14 +46,38 @@ export async function checkApi(config: Config, signal: AbortSignal): Promise<rea
   return await checkSuprsend({ client, signal })
 }
 
-function mappingFindings(mapping: MappingSpec, tables: readonly Table[]): readonly Finding[] {
-  const compiled = compileTables(mapping, tables)
+function placedUses(config: Config, at: number): ReadonlyMap<string, ColumnUse> {
+  const child = config.mapping.children[at - 1]
+  const uses = child === undefined ? usersUses(config.mapping) : childUses(child, at - 1)
+  // The last one of a key stays in a Map: the first use is what is wanted.
+  return new Map(uses.toReversed().map((use) => [use.column, { ...use, path: placed(config, use.path) }]))
+}
+
+/** `users.yaml:9:12 profile.$email`; where the file has no such key, the place of what it would stand in. */
+function placed({ file, places }: Config, path: string): string {
+  for (let known = path; known !== ''; known = known.replace(/(?:^|\.|\[)[^.[]*$/, '')) {
+    const place = places.get(known)
+    if (place !== undefined) return `${file}:${place} ${path}`
+  }
+  return path
+}
+
+function mappingFindings(config: Config, tables: readonly Table[]): readonly Finding[] {
+  const compiled = compileTables(config.mapping, tables)
   if (compiled.kind === 'ok') return []
   return compiled.problems.map(({ code, path, message, retype }) => ({
     code: FINDING_CODES[code],
     level: 'error',
-    message: `${path}: ${message}.`,
+    message: `${placed(config, path)}: ${message}.`,
     ...(retype !== undefined && { sql: retype.map(retypeSql).join('\n') }),
+  }))
+}
+
+function doubtFindings(config: Config): readonly Finding[] {
+  return mappingDoubts(config.mapping).map(({ code, path, message }) => ({
+    code,
+    level: 'warning',
+    message: `${placed(config, path)}: ${message}`,
   }))
 }
 

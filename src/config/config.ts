@@ -14,6 +14,8 @@ export interface Config {
   /** null = `off`. */
   readonly http: HttpConfig | null
   readonly mapping: MappingSpec
+  /** Where each key of the file stands, `profile.$email` at `9:12`. */
+  readonly places: ReadonlyMap<string, string>
   /** By fingerprint: the texts that stand behind the references in the mapping's constants. */
   readonly mappingSecrets: ReadonlyMap<string, Secret>
   readonly backfill: { /** null = no limit of ours. */ readonly maxRowsPerSecond: number | null }

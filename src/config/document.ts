@@ -14,6 +14,7 @@ import {
 } from 'yaml'
 import { type Environment, interpolate } from './interpolation.ts'
 import type { ConfigProblem } from './problem.ts'
+import { COMMA_IN_BRACES, closesBracket, opensBracket, quotingHint } from './yaml-hint.ts'
 
 export type Path = readonly PropertyKey[]
 
@@ -23,6 +24,8 @@ export interface Place {
   readonly path: string
   /** The environment variables that stand in the value. */
   readonly variables: readonly string[]
+  /** The text of the value before they were replaced; empty where none stand in it. */
+  readonly written: string
   /** The value already has a problem of its own: what else is said about it would only follow from that. */
   readonly isReported: boolean
 }
@@ -32,6 +35,8 @@ export interface ConfigDocument {
   readonly problems: readonly ConfigProblem[]
   /** Of a value, or (`at: 'key'`) of its key; where the path ends early, of what contains it. */
   readonly locate: (path: Path, at?: 'key' | 'value') => Place
+  /** `9:12`, by each path as problems show it. */
+  readonly places: ReadonlyMap<string, string>
 }
 
 export function parseConfigDocument(input: {
@@ -48,20 +53,18 @@ export function parseConfigDocument(input: {
     const { line, col } = lines.linePos(offset)
     return { file, line: Math.max(1, line), column: Math.max(1, col) }
   }
-  // A warning is a tag that YAML does not know: what it was meant to do would silently not happen.
-  const faults = [...tree.errors, ...tree.warnings].map(({ code, message, pos }) => ({
-    isTwice: code === 'DUPLICATE_KEY',
-    problem: { ...at(pos[0]), path: '', message: code === 'DUPLICATE_KEY' ? 'this key stands here twice' : message },
-  }))
   // A key that stands twice leaves a tree that can be read: the last one counts, and the other problems are seen as well.
-  const syntax = faults.filter(({ isTwice }) => !isTwice).map(({ problem }) => problem)
-  const twice = faults.filter(({ isTwice }) => isTwice).map(({ problem }) => problem)
+  const twice = tree.errors
+    .filter(({ code }) => code === 'DUPLICATE_KEY')
+    .map(({ pos }) => ({ ...at(pos[0]), path: '', message: 'this key stands here twice' }))
+  const syntax = syntaxProblems(tree, text, at)
   if (syntax.length === 0) {
-    syntax.push(...aliasProblems(tree, at), ...keyProblems(tree, at), ...jsonProblems(file, text))
+    const cut = commaProblems(tree, at)
+    syntax.push(...aliasProblems(tree, at), ...keyProblems(tree, at), ...cut, ...jsonProblems(file, text))
   }
   if (syntax.length > 0) return { kind: 'invalid', problems: [...syntax, ...twice] }
 
-  const variables = new Map<unknown, readonly string[]>()
+  const replacements = new Map<unknown, Pick<Place, 'variables' | 'written'>>()
   const broken = new Set<unknown>()
   const problems: ConfigProblem[] = [...twice]
   visit(tree, {
@@ -74,9 +77,11 @@ export function parseConfigDocument(input: {
         problems.push({ ...at(node.range?.[0] ?? 0), path, message: TOO_MANY_DIGITS })
       }
       if (key === 'key' || typeof node.value !== 'string') return
-      const replaced = interpolate(node.value, env)
+      const written = node.value
+      const replaced = interpolate(written, env)
       node.value = replaced.text
-      variables.set(node, replaced.variables)
+      const { variables } = replaced
+      if (variables.length > 0) replacements.set(node, { variables, written })
       if (replaced.problems.length > 0) broken.add(node)
       const path = pathOf([...ancestors, node])
       for (const message of replaced.problems) problems.push({ ...at(node.range?.[0] ?? 0), path, message })
@@ -85,15 +90,18 @@ export function parseConfigDocument(input: {
   const locate = (path: Path, which: 'key' | 'value' = 'value'): Place => {
     const { offset, node, shown } = find(tree, path, which)
     const { line, column } = at(offset)
-    return { line, column, path: shown, variables: variables.get(node) ?? [], isReported: broken.has(node) }
+    const { variables, written } = replacements.get(node) ?? NOTHING_REPLACED
+    return { line, column, path: shown, variables, written, isReported: broken.has(node) }
   }
   const value = plainValue(tree)
   if (value === undefined) {
     const message = 'aliases of aliases make too much of this file'
     return { kind: 'invalid', problems: [{ ...at(0), path: '', message }] }
   }
-  return { kind: 'ok', document: { value, problems, locate } }
+  return { kind: 'ok', document: { value, problems, locate, places: placesOf(tree, at) } }
 }
+
+const NOTHING_REPLACED: Pick<Place, 'variables' | 'written'> = { variables: [], written: '' }
 
 /** For several hundred keys that share a source, and not for a file that grows to gigabytes. */
 const MAX_ALIASES = 10_000
@@ -133,6 +141,17 @@ function isOneKey(a: unknown, b: unknown): boolean {
   return a === b || (isScalar(a) && isScalar(b) && textOf(a) === textOf(b))
 }
 
+/** Only the first error: the others follow from it. A warning is a tag that YAML does not know: what it means would not happen. */
+function syntaxProblems(tree: Document.Parsed, text: string, at: At): ConfigProblem[] {
+  const [first] = tree.errors.filter(({ code }) => code !== 'DUPLICATE_KEY')
+  return [...(first === undefined ? [] : [first]), ...tree.warnings].map(({ code, message, pos }) => {
+    const place = at(pos[0])
+    const hint = quotingHint(code, text.split('\n')[place.line - 1] ?? '', place.column)
+    // The library ends with the text that it stumbled over, which may be a credential (P8).
+    return { ...place, path: '', message: hint ?? message.replace(/: ".*"$/s, '') }
+  })
+}
+
 type At = (offset: number) => { readonly file: string; readonly line: number; readonly column: number }
 
 function aliasProblems(tree: Document.Parsed, at: At): ConfigProblem[] {
@@ -165,6 +184,28 @@ function keyProblems(tree: Document.Parsed, at: At): ConfigProblem[] {
   return problems
 }
 
+/** `{value: coalesce(a, b)}` is read as the keys `value` and `b)`. */
+function commaProblems(tree: Document.Parsed, at: At): ConfigProblem[] {
+  const problems: ConfigProblem[] = []
+  visit(tree, {
+    Map(_key, { flow, items }) {
+      if (flow !== true) return
+      const isCut = items.some(({ key, value }) => isPlain(key) && closesBracket(textOf(key)) && isEmpty(value))
+      const cut = items.map(({ value }) => value).find((value) => isPlain(value) && opensBracket(textOf(value)))
+      if (isCut && isPlain(cut)) problems.push({ ...at(cut.range?.[0] ?? 0), path: '', message: COMMA_IN_BRACES })
+    },
+  })
+  return problems
+}
+
+function isPlain(node: unknown): node is Scalar {
+  return isScalar(node) && node.type === 'PLAIN'
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === null || (isScalar(value) && value.value === null)
+}
+
 /** YAML reads more than JSON (comments, trailing commas); in a file that says it is JSON those are mistakes. */
 function jsonProblems(file: string, text: string): ConfigProblem[] {
   if (!file.endsWith('.json')) return []
@@ -179,6 +220,18 @@ function jsonProblems(file: string, text: string): ConfigProblem[] {
       { file, line: Number(place?.[1] ?? 1), column: Number(place?.[2] ?? 1), path: '', message: 'this is not JSON' },
     ]
   }
+}
+
+function placesOf(tree: Document.Parsed, at: At): ReadonlyMap<string, string> {
+  const places = new Map<string, string>()
+  visit(tree, {
+    Node(key, node, ancestors) {
+      if (key === 'key') return
+      const { line, column } = at(node.range?.[0] ?? 0)
+      places.set(pathOf([...ancestors, node]), `${line}:${column}`)
+    },
+  })
+  return places
 }
 
 /** Walks as far as the file goes. What a short form leaves out is skipped: `email` stands for `[{column: email}]`. */

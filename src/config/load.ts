@@ -2,6 +2,7 @@
 // touches nothing but the reader it is given.
 import { errorCode, errorMessage } from '../core/error.ts'
 import { databaseName, defaultSlotName } from './address.ts'
+import { ColumnNames } from './column-names.ts'
 import type { Config } from './config.ts'
 import { SecretKeeper } from './constant.ts'
 import { parseConfigDocument } from './document.ts'
@@ -35,9 +36,18 @@ export async function loadConfig({ path, env, readFile }: LoadOptions): Promise<
   const report = reporter(path, document, problems)
   const file = parseSection({ schema: configSchema, value: document.value, base: [], report })
   const secrets = new SecretKeeper((at) => document.locate(at).variables)
-  const sections = readMapping(document.value, file?.source.table ?? null, { report, secrets })
+  const names = new ColumnNames(document.locate, report)
+  if (file !== null) checkUser(file.user, names)
+  const sections = readMapping(document.value, file?.source.table ?? null, { report, secrets, names })
   if (problems.length > 0 || file === null) throw new ConfigError(path, problems.toSorted(byPlace))
-  return deepFreeze(resolve(path, file, { sections, mappingSecrets: secrets.texts }))
+  const { places } = document
+  return deepFreeze(resolve(path, file, { sections, places, mappingSecrets: secrets.texts }))
+}
+
+function checkUser({ distinct_id: id, when }: ConfigFile['user'], names: ColumnNames): void {
+  if (id.kind === 'column') names.inFile(['user', 'distinct_id', 'column'])
+  else names.inExpression(id.expression, ['user', 'distinct_id', 'value'])
+  names.inExpression(when, ['user', 'when'])
 }
 
 async function readText(path: string, readFile: LoadOptions['readFile']): Promise<string> {
@@ -63,7 +73,7 @@ function byPlace(a: ConfigProblem, b: ConfigProblem): number {
 function resolve(
   path: string,
   file: ConfigFile,
-  { sections, mappingSecrets }: { readonly sections: MappingSections } & Pick<Config, 'mappingSecrets'>,
+  { sections, ...read }: { readonly sections: MappingSections } & Pick<Config, 'mappingSecrets' | 'places'>,
 ): Config {
   const { source, state, suprsend, user } = file
   const url = source.url.reveal()
@@ -89,7 +99,7 @@ function resolve(
     },
     http: file.http.listen.address,
     mapping: { distinctId: user.distinct_id, when: user.when ?? null, onDelete: user.on_delete, ...sections },
-    mappingSecrets,
+    ...read,
     backfill: { maxRowsPerSecond: file.backfill.max_rows_per_second.limit },
     reconcile: { usersPerHour: file.reconcile.users_per_hour.limit },
     recovery: file.recovery,

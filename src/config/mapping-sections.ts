@@ -2,6 +2,7 @@
 // a time, so that a mistake in one hides none in another; and what must hold between the tables.
 import type { ChildSpec, MappingSpec, PropertiesSource, Source, TableMapping } from '../core/mapping-spec.ts'
 import { type ChannelKey, isChannelKey } from '../core/profile.ts'
+import type { ColumnNames } from './column-names.ts'
 import type { TableName } from './config.ts'
 import type { SecretKeeper } from './constant.ts'
 import type { Path } from './document.ts'
@@ -17,6 +18,7 @@ export type MappingSections = Contribution & Pick<MappingSpec, 'children'>
 export interface SectionsReading {
   readonly report: Report
   readonly secrets: SecretKeeper
+  readonly names: ColumnNames
 }
 
 /** @param users null where its name has a problem of its own. */
@@ -53,13 +55,13 @@ function readContribution(
     profile.set(key, read.sources)
     if (read.isExclusive && isChannelKey(key)) exclusive.push(key)
   }
-  return { profile, properties: readProperties(section, base, report), exclusive }
+  return { profile, properties: readProperties(section, base, reading), exclusive }
 }
 
 function readProperties(
   section: { readonly [key: string]: unknown },
   base: Path,
-  report: Report,
+  { report, names }: SectionsReading,
 ): readonly PropertiesSource[] {
   if (section.properties === undefined) return []
   const at = [...base, 'properties']
@@ -67,6 +69,7 @@ function readProperties(
   const named = isRecord(section.profile) ? section.profile : {}
   const picked = new Set<string>()
   return (parsed ?? []).map(({ from, pick }, index) => {
+    names.inFile([...at, index, 'from'])
     for (const [item, key] of (pick ?? []).entries()) {
       const place = [...at, index, 'pick', item]
       if (Object.hasOwn(named, key)) report(place, `picks "${key}", which profile gives as well`)
@@ -85,7 +88,7 @@ function requireKeys(section: { readonly [key: string]: unknown }, base: Path, {
 }
 
 function readChildren(value: unknown, users: TableName | null, reading: SectionsReading): readonly ChildSpec[] {
-  const { report } = reading
+  const { report, names } = reading
   const seen = new Map<string, number>()
   return (Array.isArray(value) ? value : []).flatMap((child: unknown, at): ChildSpec[] => {
     const base = ['children', at]
@@ -95,6 +98,8 @@ function readChildren(value: unknown, users: TableName | null, reading: Sections
     if (isRecord(child)) requireKeys(section, base, reading)
     if (parsed === null) return []
     const { table, user, when } = parsed
+    for (const at of user.keys()) names.inFile([...base, 'user', at])
+    names.inExpression(when, [...base, 'when'])
     const name = `${table.schema}.${table.name}`
     const earlier = seen.get(name)
     if (earlier !== undefined) report([...base, 'table'], `children[${earlier}] is this table already`)

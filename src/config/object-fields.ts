@@ -48,7 +48,7 @@ export function readFields(
   at: Path,
   reading: Reading,
 ): ReadItem | null {
-  const { report } = reading
+  const { report, names: columns } = reading
   if (KINDS.some((kind) => Object.hasOwn(value, kind))) {
     report(at, `is either one source (${KINDS.join(', ')}) or its fields one by one, not both`)
     return null
@@ -57,12 +57,15 @@ export function readFields(
   const shape = Object.fromEntries(names.map((name) => [name, membersSchema(name, value[name])]))
   const schema = z.strictObject({ ...shape, when: expression.optional(), exclusive: flag.optional() })
   const parsed = parseSection({ schema, value, base: at, report })
+  columns.inExpression(parsed?.when, [...at, 'when'])
   const fields = new Map<string, Source>()
   const tried = new Map<string, Json>()
   const constants: (Constant & { readonly field: string })[] = []
   let isWhole = parsed !== null
   for (const [name, path, given] of spread(value, names)) {
-    const field = parseSection({ schema: sourceSchema, value: given, base: [...at, ...path], report })
+    const field = columns.refuses(given, [...at, ...path])
+      ? null
+      : parseSection({ schema: sourceSchema, value: given, base: [...at, ...path], report })
     if (field === null) {
       isWhole = false
       continue

@@ -4,7 +4,6 @@ import { checkChannelValue, PROVIDERS } from '../core/channel-shape.ts'
 import type { Json } from '../core/json.ts'
 import { propertyNameProblem } from '../core/mapping-object.ts'
 import type { Format, Source } from '../core/mapping-spec.ts'
-import { suggestion } from '../core/nearest.ts'
 import { CHANNEL_KEYS, isChannelKey, RESERVED_PROPERTIES } from '../core/profile.ts'
 import type { Path } from './document.ts'
 import { formatConstant } from './format-constant.ts'
@@ -12,6 +11,7 @@ import { parseSection } from './issues.ts'
 import { isFieldForm, readFields } from './object-fields.ts'
 import { constantsOf, type ReadItem, type Reading, sourceFrom } from './read-source.ts'
 import { type ParsedSource, sourceSchema } from './source-schema.ts'
+import { meantAmong } from './synonyms.ts'
 
 /** The `$` keys that end in a format. */
 const OWN_FORMAT: ReadonlyMap<string, Format> = new Map([
@@ -28,7 +28,8 @@ const KNOWN_KEYS: readonly string[] = [...CHANNEL_KEYS, ...RESERVED_PROPERTIES]
 export function keyProblem(key: string): string | null {
   if (KNOWN_KEYS.includes(key)) return null
   const problem = propertyNameProblem(key)
-  return key.startsWith('$') ? `unknown key${suggestion(key, KNOWN_KEYS)}; ${problem}` : problem
+  if (!key.startsWith('$')) return problem
+  return `unknown key${meantAmong(key, KNOWN_KEYS) || `; known here: ${KNOWN_KEYS.join(', ')}`}; ${problem}`
 }
 
 export interface KeySources {
@@ -51,8 +52,9 @@ export function readKey(value: unknown, base: Path, reading: Reading): KeySource
 }
 
 function readItem(value: unknown, at: Path, reading: Reading): ReadItem | null {
-  const { key, report } = reading
+  const { key, report, names } = reading
   if (isChannelKey(key) && isFieldForm(key, value)) return readFields(key, value, at, reading)
+  if (names.refuses(value, at)) return null
   const parsed = parseSection({ schema: sourceSchema, value, base: at, report })
   if (parsed === null) return null
   for (const [name, message] of misfits(key, parsed)) report([...at, name], message)
@@ -75,7 +77,7 @@ function misfits(key: string, parsed: ParsedSource): readonly (readonly [string,
   if (provider !== undefined && providers === undefined)
     found.push(['provider', 'only $androidpush and $iospush have providers'])
   if (provider?.kind === 'const' && providers !== undefined && !providers.includes(provider.value))
-    found.push(['provider', `expected ${providers.join(', ')}${suggestion(provider.value, providers)}`])
+    found.push(['provider', `expected ${providers.join(', ')}${meantAmong(provider.value, providers)}`])
   if (parsed.bundle_id !== undefined && key !== '$iospush') found.push(['bundle_id', 'only $iospush has a bundle id'])
   if (parsed.exclusive !== undefined && !isChannelKey(key))
     found.push(['exclusive', 'only a channel can be exclusive; a property always holds what is mapped'])

@@ -1,6 +1,7 @@
 // A source as the file has it → core's source, with references in the place of what came from the environment.
 import type { Json } from '../core/json.ts'
 import type { Format, From, Source } from '../core/mapping-spec.ts'
+import type { ColumnNames } from './column-names.ts'
 import type { SecretKeeper } from './constant.ts'
 import type { Path } from './document.ts'
 import type { Report } from './issues.ts'
@@ -10,6 +11,7 @@ export interface Reading {
   readonly key: string
   readonly report: Report
   readonly secrets: SecretKeeper
+  readonly names: ColumnNames
 }
 
 export interface ReadItem {
@@ -21,7 +23,7 @@ export function sourceFrom(
   parsed: ParsedSource,
   formats: readonly Format[],
   at: Path,
-  { secrets, report }: Reading,
+  { secrets, report, names }: Reading,
 ): Source {
   for (const [from, to] of parsed.map ?? []) {
     if (secrets.holdsVariable(to, [...at, 'map', from]))
@@ -29,6 +31,10 @@ export function sourceFrom(
   }
   if (parsed.value !== undefined && secrets.holdsVariable(parsed.value, [...at, 'value']))
     report([...at, 'value'], 'takes nothing from the environment, for what it makes is stored as it is: use a constant')
+  for (const name of ['region', 'provider', 'bundle_id'] as const) {
+    if (parsed[name]?.kind === 'column') names.inFile([...at, name, 'column'])
+  }
+  names.inExpression(parsed.when, [...at, 'when'])
   if (parsed.map !== undefined && parsed.const !== undefined)
     report([...at, 'map'], 'a constant has no map: write what stands for it')
   return {

@@ -1,8 +1,9 @@
 // How single values of the file are read: texts, numbers, durations, addresses, names. Each reader says what it expects,
 // so that every message reads alike: "expected a duration such as 20s, found a text of 4 characters".
 import { z } from 'zod'
-import { suggestion } from '../core/nearest.ts'
+import { looksLikeCredential } from './column-names.ts'
 import { shapeOf } from './problem.ts'
+import { meantAmong } from './synonyms.ts'
 
 /** What an editor is told of a value; a reference to the environment is always allowed beside it. */
 export type JsonShape = { readonly [keyword: string]: unknown }
@@ -41,7 +42,7 @@ export function choice<const T extends string>(allowed: readonly T[]) {
   const schema = z.unknown().transform((input, context): T => {
     const found = allowed.find((candidate) => candidate === input)
     if (found !== undefined) return found
-    const near = typeof input === 'string' ? suggestion(input, allowed) : ''
+    const near = typeof input === 'string' ? meantAmong(input, allowed) : ''
     context.issues.push({
       code: 'custom',
       input,
@@ -118,9 +119,13 @@ export const identifier = scalar('a name of at most 63 bytes', (input) => {
 })
 
 /** A column's exact catalogue name: unlike SQL never folded, and not trimmed either. */
-export const columnName = scalar('the name of a column', (input) =>
-  typeof input === 'string' && isIdentifier(input) ? input : null,
-)
+export const columnName = scalar('the name of a column', readColumnName)
+/** Of a source. */
+export const sourceColumn = scalar('the name of a column (a text is {const: text})', readColumnName)
+
+export function readColumnName(input: unknown): string | null {
+  return typeof input === 'string' && isIdentifier(input) && !looksLikeCredential(input) ? input : null
+}
 
 /** https://www.postgresql.org/docs/current/warm-standby.html#STREAMING-REPLICATION-SLOTS-MANIPULATION */
 export const slotName = scalar('a slot name of a-z, 0-9 and _, at most 63 characters', (input) =>

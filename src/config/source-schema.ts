@@ -1,7 +1,7 @@
 // What one source may say: `{column | value | const, format, region, when, default, map, provider, bundle_id, exclusive}`,
 // each key with its reader. What fits this schema but not its profile key is found in profile-source.ts.
 import { z } from 'zod'
-import { parseExpression } from '../core/expression.ts'
+import { expressionProblem, parseExpression } from '../core/expression.ts'
 import type { Json } from '../core/json.ts'
 import { FORMATS, type TextSource } from '../core/mapping-spec.ts'
 import { isRegion } from '../core/phone.ts'
@@ -9,7 +9,7 @@ import { constant } from './constant.ts'
 import { ONE_OR_MORE } from './json-shape.ts'
 import { shapeOf } from './problem.ts'
 import { isRecord } from './record.ts'
-import { choice, columnName, flag, isIdentifier, readText } from './scalar.ts'
+import { choice, flag, readColumnName, readText, sourceColumn } from './scalar.ts'
 
 const readExpression = z.unknown().transform((input, context): string => {
   const text = readText(input)
@@ -17,7 +17,7 @@ const readExpression = z.unknown().transform((input, context): string => {
   if (text !== null && parsed?.kind === 'ok') return text
   const message =
     parsed?.kind === 'invalid'
-      ? `is no CEL expression: ${parsed.message} (at character ${parsed.position + 1})`
+      ? `is no CEL expression: ${expressionProblem(parsed)}`
       : 'expected a CEL expression such as deleted_at == null'
   context.issues.push({ code: 'custom', input, message })
   return z.NEVER
@@ -30,8 +30,8 @@ function textOrColumn(expected: string, read: (text: string) => string | null) {
   const schema = z.unknown().transform((input, context): TextSource => {
     const value = typeof input === 'string' ? read(input.trim()) : null
     if (value !== null) return { kind: 'const', value }
-    const column = isRecord(input) && Object.keys(input).length === 1 ? input.column : undefined
-    if (typeof column === 'string' && isIdentifier(column)) return { kind: 'column', column }
+    const column = isRecord(input) && Object.keys(input).length === 1 ? readColumnName(input.column) : null
+    if (column !== null) return { kind: 'column', column }
     context.issues.push({ code: 'custom', input, message: `expected ${expected}, or {column: name}` })
     return z.NEVER
   })
@@ -72,7 +72,7 @@ export function oneOrMore<S extends z.ZodType>(item: S) {
 export const KINDS = ['column', 'value', 'const'] as const
 
 const SOURCE_KEYS = {
-  column: columnName.optional(),
+  column: sourceColumn.optional(),
   value: expression.optional(),
   const: constant.meta({ description: 'the same for everybody' }).optional(),
   format: oneOrMore(choice(FORMATS)).optional(),

@@ -3,6 +3,7 @@
 // `failed`, which the caller must not take for "false" (a failing `when` deletes nobody).
 import { Environment } from '@marcbachmann/cel-js'
 import { PREFIX, RENAMED, withFunctions } from './expression-functions.ts'
+import { syntaxHint, typeHint } from './expression-hint.ts'
 import { Meter } from './expression-meter.ts'
 import { compilePattern } from './expression-pattern.ts'
 import { type Rewritten, rewriteExpression } from './expression-rewrite.ts'
@@ -21,6 +22,13 @@ export interface ExpressionError {
   readonly message: string
   /** Offset into the text, in UTF-16 units. */
   readonly position: number
+  /** `; CEL writes == for =`, or nothing. */
+  readonly hint?: string
+}
+
+/** One sentence without its end. */
+export function expressionProblem({ message, position, hint = '' }: ExpressionError): string {
+  return `${message} (at character ${position + 1})${hint}`
 }
 
 export interface Expression {
@@ -69,10 +77,10 @@ export function compileExpression(text: string, table: Table): Expression | Expr
   try {
     const program = environment.parse(rewritten.text)
     const check = program.check()
-    if (!check.valid) return invalidFrom(check.error, rewritten.originalOffset)
+    if (!check.valid) return mistypedFrom(check.error, rewritten.originalOffset)
     return { kind: 'ok', type: check.type ?? 'dyn', evaluate: evaluator(program, inputs, meter) }
   } catch (error) {
-    return invalidFrom(error, rewritten.originalOffset)
+    return mistypedFrom(error, rewritten.originalOffset)
   }
 }
 
@@ -87,6 +95,12 @@ const OPTIONS = { homogeneousAggregateLiterals: false, enableOptionalTypes: true
 /** Never given a variable: parses, and knows the names CEL keeps for itself. */
 const bare = new Environment(OPTIONS)
 
+/** What an expression may call. */
+const FUNCTIONS: readonly string[] = withFunctions(new Environment(OPTIONS), new Meter())
+  .getDefinitions()
+  .functions.map(({ name }) => name)
+  .filter((name) => !name.startsWith(PREFIX))
+
 function rewrite(text: string): { readonly kind: 'ok'; readonly rewritten: Rewritten } | ExpressionError {
   try {
     const { ast } = bare.parse(text)
@@ -94,7 +108,8 @@ function rewrite(text: string): { readonly kind: 'ok'; readonly rewritten: Rewri
     const unfit = unfitPattern(rewritten)
     return unfit ?? { kind: 'ok', rewritten }
   } catch (error) {
-    return invalidFrom(error, (offset) => offset)
+    const invalid = invalidFrom(error, (offset) => offset)
+    return { ...invalid, hint: syntaxHint(text) }
   }
 }
 
@@ -119,6 +134,11 @@ function names(table: Table): readonly string[] {
 function invalidFrom(error: unknown, originalOffset: Rewritten['originalOffset']): ExpressionError {
   const { summary, offset } = describe(error)
   return { kind: 'invalid', message: summary, position: originalOffset(offset) }
+}
+
+function mistypedFrom(error: unknown, originalOffset: Rewritten['originalOffset']): ExpressionError {
+  const invalid = invalidFrom(error, originalOffset)
+  return { ...invalid, hint: typeHint(invalid.message, FUNCTIONS) }
 }
 
 /** Functions that stand in the place of CEL's own. */

@@ -1,41 +1,81 @@
-// Which columns of each table a mapping reads: what stream and pages decode, and no other.
+// Which columns of each table a mapping reads, and where the file says so: what stream and pages decode, and no other.
 import { expressionColumns } from './expression.ts'
 import type { ChildSpec, From, MappingSpec, Source, TableMapping } from './mapping-spec.ts'
 
+export interface ColumnUse {
+  readonly column: string
+  /** The configuration's key: `profile.$slack[1].access_token`. */
+  readonly path: string
+  /** What stands there: a source, of which a column is but one kind; a name and nothing else; or CEL. */
+  readonly as: 'source' | 'name' | 'expression'
+}
+
 /** Every column of the users table that the mapping reads, once each, in the order of the file. */
 export function mappedColumns(spec: MappingSpec): readonly string[] {
-  const { distinctId } = spec
-  const id = distinctId.kind === 'column' ? [distinctId.column] : expressionColumns(distinctId.expression)
-  return [...new Set([...id, ...columnsOf(spec)])]
+  return columnsOf(usersUses(spec))
 }
 
 /** Every column of a child table that the mapping reads. */
 export function childColumns(child: ChildSpec): readonly string[] {
-  return [...new Set([...child.user, ...columnsOf(child)])]
+  return columnsOf(childUses(child, 0))
 }
 
-function columnsOf({ when, profile, properties }: TableMapping): readonly string[] {
+export function usersUses(spec: MappingSpec): readonly ColumnUse[] {
+  const { distinctId } = spec
+  const path = 'user.distinct_id'
+  const id = distinctId.kind === 'column' ? name(distinctId.column, path) : uses(distinctId.expression, `${path}.value`)
+  return [...id, ...tableUses(spec, '', 'user.when')]
+}
+
+/** @param at its place in `children`. */
+export function childUses(child: ChildSpec, at: number): readonly ColumnUse[] {
+  const path = `children[${at}].`
+  return [...child.user.flatMap((column) => name(column, `${path}user`)), ...tableUses(child, path, `${path}when`)]
+}
+
+function columnsOf(all: readonly ColumnUse[]): readonly string[] {
+  return [...new Set(all.map(({ column }) => column))]
+}
+
+function tableUses({ when, profile, properties }: TableMapping, path: string, whenPath: string): readonly ColumnUse[] {
   return [
-    ...(when === null ? [] : expressionColumns(when)),
-    ...[...profile.values()].flat().flatMap(sourceColumns),
-    ...properties.map(({ column }) => column),
+    ...uses(when, whenPath),
+    ...[...profile].flatMap(([key, sources]) =>
+      sources.flatMap((source, index) =>
+        sourceUses(source, `${path}profile.${key}${sources.length > 1 ? `[${index}]` : ''}`),
+      ),
+    ),
+    ...properties.flatMap(({ column }) => name(column, `${path}properties.from`)),
   ]
 }
 
-function sourceColumns({ from, when, region, provider, bundleId }: Source): readonly string[] {
-  const texts = [region, provider, bundleId].flatMap((text) => (text?.kind === 'column' ? [text.column] : []))
-  return [...(when === null ? [] : expressionColumns(when)), ...fromColumns(from), ...texts]
+function sourceUses({ from, when, region, provider, bundleId }: Source, path: string): readonly ColumnUse[] {
+  const texts = Object.entries({ region, provider, bundle_id: bundleId })
+  return [
+    ...uses(when, `${path}.when`),
+    ...fromUses(from, path),
+    ...texts.flatMap(([key, text]) => (text?.kind === 'column' ? name(text.column, `${path}.${key}`) : [])),
+  ]
 }
 
-function fromColumns(from: From): readonly string[] {
+function fromUses(from: From, path: string): readonly ColumnUse[] {
   switch (from.kind) {
     case 'column':
-      return [from.column]
+      return [{ column: from.column, path, as: 'source' }]
     case 'value':
-      return expressionColumns(from.expression)
+      return uses(from.expression, `${path}.value`)
     case 'const':
       return []
     case 'object':
-      return [...from.fields.values()].flatMap(sourceColumns)
+      return [...from.fields].flatMap(([field, source]) => sourceUses(source, `${path}.${field}`))
   }
+}
+
+function name(column: string, path: string): readonly ColumnUse[] {
+  return [{ column, path, as: 'name' }]
+}
+
+function uses(expression: string | null, path: string): readonly ColumnUse[] {
+  const columns = expression === null ? [] : expressionColumns(expression)
+  return columns.map((column) => ({ column, path, as: 'expression' }))
 }

@@ -1,7 +1,7 @@
 // What the rows of one table contribute to a profile, compiled against the table: the same for the users table and for its
 // children. Owns the order in which keys are read, and the limits of a value and of the whole.
 import { ChannelValues } from './channel-values.ts'
-import { compileExpression, type Evaluated } from './expression.ts'
+import { compileExpression, type Evaluated, expressionProblem } from './expression.ts'
 import type { Json } from './json.ts'
 import { isLargerThan } from './json-text.ts'
 import { membersOf, type ObjectPart } from './mapping-object.ts'
@@ -136,8 +136,7 @@ export function compileValue(
 ): ((row: TextRow) => Evaluated) | null {
   const compiled = compileExpression(text, table)
   if (compiled.kind === 'ok') return compiled.evaluate
-  const message = `${compiled.message} (at character ${compiled.position + 1})`
-  problems.push({ code: 'invalid_value', path, column: null, message })
+  problems.push({ code: 'invalid_value', path, column: null, message: expressionProblem(compiled) })
   return null
 }
 
@@ -145,8 +144,7 @@ function compileWhen(text: string | null, table: Table, path: string, problems: 
   if (text === null) return null
   const compiled = compileExpression(text, table)
   if (compiled.kind === 'invalid') {
-    const message = `${compiled.message} (at character ${compiled.position + 1})`
-    problems.push({ code: 'invalid_when', path, column: null, message })
+    problems.push({ code: 'invalid_when', path, column: null, message: expressionProblem(compiled) })
     return null
   }
   if (compiled.type !== 'bool' && compiled.type !== 'dyn') {

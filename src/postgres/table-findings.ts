@@ -1,6 +1,8 @@
 // What stands against following this table: what it is, what is missing, what our role may not read, and what would make
 // the application's own statements fail (docs/errors.md). Pure: facts in, findings out.
 import type { Finding } from '../core/finding.ts'
+import type { ColumnUse } from '../core/mapped-columns.ts'
+import { whatWasMeant } from '../core/missing-column.ts'
 import type { ColumnType } from '../core/row.ts'
 import { type Storage, type TableFacts, tableFrom } from './catalogue.ts'
 import { quoteIdentifier, quoteTable, type TableName } from './identifier.ts'
@@ -10,6 +12,8 @@ export interface WantedTable {
   readonly table: TableName
   /** Columns that are read besides the primary key. */
   readonly columns: readonly string[]
+  /** Where the mapping names each of them first, with its place in the file. */
+  readonly uses?: ReadonlyMap<string, ColumnUse>
   /** The column that names the user; null: none alone does, or it is a child table. */
   readonly distinctId: string | null
   /** Whether values of the type can be mapped. */
@@ -63,11 +67,16 @@ export function accessFindings(table: TableName, access: TableAccess, role: stri
 
 function columnFindings(facts: TableFacts, wanted: WantedTable): readonly Finding[] {
   const findings: Finding[] = []
+  const at = (column: string) => {
+    const path = wanted.uses?.get(column)?.path
+    return path === undefined ? '' : `${path}: `
+  }
   const description = tableFrom(facts, wanted.columns)
   if (description.kind === 'missing') {
-    for (const { name, nearest } of description.missing) {
-      const meant = nearest === null ? '.' : `; did you mean ${quoteIdentifier(nearest)}?`
-      const message = `The table ${quoteTable(facts.name)} has no column ${quoteIdentifier(name)}${meant}`
+    const table = { name: facts.name.name, columns: facts.columns.map(({ name }) => name) }
+    for (const { name } of description.missing) {
+      const meant = whatWasMeant({ column: name, as: wanted.uses?.get(name)?.as ?? 'name' }, table)
+      const message = `${at(name)}The table ${quoteTable(facts.name)} has no column ${quoteIdentifier(name)}${meant}`
       findings.push({ code: 'column_missing', level: 'error', message })
     }
   }
@@ -75,11 +84,11 @@ function columnFindings(facts: TableFacts, wanted: WantedTable): readonly Findin
   for (const column of facts.columns) {
     if (!read.has(column.name)) continue
     if (!wanted.supports(column.type)) {
-      const message = `The column ${quoteIdentifier(column.name)} has the type ${column.type.name}, which cannot be mapped.`
+      const message = `${at(column.name)}The column ${quoteIdentifier(column.name)} has the type ${column.type.name}, which cannot be mapped.`
       findings.push({ code: 'column_type_unsupported', level: 'error', message })
     }
     if (facts.generatedColumns.includes(column.name)) {
-      const message = `The column ${quoteIdentifier(column.name)} is generated, and PostgreSQL does not replicate generated columns: map the columns it is made of.`
+      const message = `${at(column.name)}The column ${quoteIdentifier(column.name)} is generated, and PostgreSQL does not replicate generated columns: map the columns it is made of.`
       findings.push({ code: 'column_generated', level: 'error', message })
     }
   }

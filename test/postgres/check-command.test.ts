@@ -29,7 +29,7 @@ interface Run {
 
 async function runCheck(
   database: TestDatabase,
-  changes: { apiKey?: string; when?: string; args?: string[] } = {},
+  changes: { apiKey?: string; when?: string; profile?: string; args?: string[] } = {},
 ): Promise<Run> {
   const file = join(directory, `${database.name}.yaml`)
   await writeFile(
@@ -38,7 +38,7 @@ async function runCheck(
 source: {url: "${database.url}", table: public.users, slot: ${database.slot}}
 suprsend: {api_key: ${changes.apiKey ?? 'good-key'}, base_url: "${emulator.url}"}
 user: {distinct_id: id, when: ${JSON.stringify(changes.when ?? 'deleted_at == null')}}
-profile: {$email: email, name: name}
+profile: ${changes.profile ?? '{$email: email, name: name}'}
 `,
   )
   const args = [executable, 'check', '--config', file, ...(changes.args ?? [])]
@@ -67,7 +67,9 @@ test('problems of the table and of the API key together: exit code 3, as text an
   await database.query('CREATE TABLE users (id int PRIMARY KEY, emale text, name bytea, deleted_at timestamptz)')
   const text = await runCheck(database, { apiKey: 'wrong-key' })
   expect(text).toMatchObject({ code: 3, stderr: '' })
-  expect(text.stdout).toMatch(/^error +column_missing .*did you mean "emale"\?$/m)
+  // The file's fifth line names both.
+  expect(text.stdout).toMatch(/^error +column_missing +\S+\.yaml:5:19 profile\.\$email: .*; did you mean "emale"\?$/m)
+  expect(text.stdout).toMatch(/^error +column_type_unsupported +\S+\.yaml:5:32 profile\.name: The column "name" has/m)
   const json = await runCheck(database, { apiKey: 'wrong-key', args: ['--json'] })
   expect(json.code).toBe(3)
   const { ok, findings } = JSON.parse(json.stdout) as { ok: boolean; findings: { code: string; level: string }[] }
@@ -85,7 +87,17 @@ test('a condition that does not fit the table is found before anything is starte
   await database.query(USERS)
   const run = await runCheck(database, { when: 'id + 1' })
   expect(run.code).toBe(3)
-  expect(run.stdout).toMatch(/^error +when_invalid +user\.when: /m)
+  expect(run.stdout).toMatch(/^error +when_invalid +\S+\.yaml:4:31 user\.when: /m)
+})
+
+test('what hardly anybody means is a warning, and passes', async () => {
+  await using database = await createTestDatabase()
+  await database.query(USERS)
+  const run = await runCheck(database, { profile: '{email: email, name: name}' })
+  expect(run.code).toBe(0)
+  expect(run.stdout).toMatch(
+    /^warning +property_named_like_channel +\S+\.yaml:5:18 profile\.email: .* mean \$email\?$/m,
+  )
 })
 
 test('a wrong mapping file: exit code 2', async () => {
@@ -102,7 +114,9 @@ test('every code that the sources can give stands in docs/errors.md, and no othe
     (name) => `src/postgres/${name}.ts`,
   )
   const sources = await Promise.all(
-    [...files, 'src/commands/preflight.ts'].map((file) => readFile(join(root, file), 'utf8')),
+    [...files, 'src/commands/preflight.ts', 'src/core/mapping-doubts.ts'].map((file) =>
+      readFile(join(root, file), 'utf8'),
+    ),
   )
   const given = new Set(
     sources.flatMap((source) => [...source.matchAll(/'([a-z]+(?:_[a-z]+)+)'/g)].map(([, code]) => code)),

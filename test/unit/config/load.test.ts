@@ -241,7 +241,7 @@ log: {level: verbose}
       'config.yaml:10:18 suprsend.first_contact: expected upsert, edit; found a text of 5 characters (did you mean "upsert"?)',
       'config.yaml:11:16 http.listen: expected an address such as 127.0.0.1:9464, or off, found a number',
       'config.yaml:11:22 http.port: unknown key; known here: listen',
-      'config.yaml:14:9 user.when: is no CEL expression: Unexpected character: = (at character 12)',
+      'config.yaml:14:9 user.when: is no CEL expression: Unexpected character: = (at character 12); CEL writes == for =',
       'config.yaml:15:3 user.on_delet: unknown key (did you mean "on_delete"?)',
       'config.yaml:17:3 profile.$emial: unknown key (did you mean "$email"?); names that begin with $ are SuprSend\'s own',
       'config.yaml:18:12 profile.$email[0]: needs exactly one of column, value and const',
@@ -263,7 +263,26 @@ log: {level: verbose}
   })
 
   it.each([
-    ['  $push: x', "7:3 profile.$push: unknown key; names that begin with $ are SuprSend's own"],
+    [
+      '  $push: x',
+      `7:3 profile.$push: unknown key (did you mean "$androidpush"?); names that begin with $ are SuprSend's own`,
+    ],
+    [
+      '  $phone: x',
+      `7:3 profile.$phone: unknown key (did you mean "$sms"?); names that begin with $ are SuprSend's own`,
+    ],
+    [
+      '  $fax: x',
+      "7:3 profile.$fax: unknown key; known here: $email, $sms, $whatsapp, $inbox, $androidpush, $iospush, $webpush, $slack, $ms_teams, $timezone, $preferred_language, $locale; names that begin with $ are SuprSend's own",
+    ],
+    [
+      '  $androidpush: {column: token, provider: firebase}',
+      '7:43 profile.$androidpush.provider: expected fcm, xiaomi, oppo (did you mean "fcm"?)',
+    ],
+    [
+      '  n: {column: a, format: phone}',
+      '7:26 profile.n.format: expected email, e164, timezone, language, locale, trim, lower, string, number, boolean, json, iso8601; found a text of 5 characters (did you mean "e164"?)',
+    ],
     ['  SS_plan: x', '7:3 profile.SS_plan: names that begin with ss_ are reserved by SuprSend'],
     ['  __proto__: x', '7:3 profile.__proto__: this name cannot be a property'],
     ['  " a": x', '7:3 profile. a: a property name must not be empty or begin or end with blanks'],
@@ -319,9 +338,72 @@ log: {level: verbose}
     ],
     ['log: [', '8:1 Flow sequence in block collection must be sufficiently indented and end with a ]'],
     ['log: *nowhere', '7:6 the anchor &nowhere is not defined'],
-    ['log: {level: !secret info}', '7:14 Unresolved tag: !secret'],
+    [
+      'log: {level: !secret info}',
+      "7:14 there are no tags here; an expression that begins with ! is quoted: '!banned'",
+    ],
+    ['state: { url: ${DATABASE_URL}, schema: x }', '7:16 a variable in braces is quoted: {url: "${DATABASE_URL}"}'],
+    ['state: {url: "${DATABASE_URL}", schema: ${X}}', '7:42 a variable in braces is quoted: {url: "${DATABASE_URL}"}'],
+    [
+      '  n: { value: coalesce(a, b, c), format: trim }',
+      "7:15 a text that holds a comma is quoted in braces: {value: 'coalesce(a, b)'}",
+    ],
+    [
+      '  n:\n    value: paid ? "a" : "b"',
+      `8:12 a text that holds a colon and a blank is quoted as a whole: 'paid ? "pro" : "free"'`,
+    ],
+    [
+      '  n: { value: paid ? "a" : "b" }',
+      `7:15 a text that holds a colon and a blank is quoted as a whole: 'paid ? "pro" : "free"'`,
+    ],
+    ['  n: { value: "Dr " + name }', `7:21 a text that begins with a quote is quoted as a whole: '"Dr " + name'`],
+    ['  n: { value: tags[0] }', "7:19 a text that holds brackets is quoted in braces: 'tags[0]'"],
+    ['  n: @name', '7:6 a text that begins with a sign is quoted'],
   ])('%s', async (line, expected) => {
     expect(await problemsOfLines(line, '')).toEqual([`config.yaml:${expected}`])
+  })
+
+  it('a credential where a column is named: the key and the variable, never its text', async () => {
+    const TEXT = 'canary-secret'
+    const found = await problemsOf(
+      `version: 1
+source: {url: "\${DATABASE_URL}", table: users}
+suprsend: {api_key: "\${SUPRSEND_API_KEY}"}
+user: {distinct_id: "\${TOKEN}", when: 'plan != "\${TOKEN}"'}
+profile:
+  $slack:
+    - {email_id: "\${TOKEN}", access_token: "\${TOKEN}", when: "\${TOKEN} == 1"}
+    - {incoming_webhook: {url: "\${HOOK}"}}
+    - {email: email, access_token: xoxb-canary, when: 'plan == "\${TOKEN}"'}
+    - {incoming_webhook: {url: "https://canary.example.com/T/B"}}
+  $sms: {column: phone, region: {column: "\${TOKEN}"}}
+  plan: "\${TOKEN}\${NAME}"
+properties: {from: "\${TOKEN:-settings}"}
+children:
+  - {table: devices, user: ["\${TOKEN}"], when: "\${TOKEN}", profile: {$androidpush: token}}
+`,
+      { env: { ...ENV, TOKEN: TEXT, NAME: 'x', HOOK: `https://hooks.slack.com/${TEXT}` } },
+    )
+    const TOKEN = ' (from the environment: TOKEN)'
+    const names = (meant: string) => `names a column, which stands in the file itself; a text is {const: "${meant}"}`
+    const COLUMNS = 'the columns of an expression stand in the file itself; a text from the environment is quoted'
+    expect(found).toEqual([
+      `config.yaml:4:21 user.distinct_id: the name of a column stands in the file itself${TOKEN}`,
+      `config.yaml:7:18 profile.$slack[0].email_id: ${names('${TOKEN}')}${TOKEN}`,
+      `config.yaml:7:44 profile.$slack[0].access_token: ${names('${TOKEN}')}${TOKEN}`,
+      `config.yaml:7:62 profile.$slack[0].when: ${COLUMNS}${TOKEN}`,
+      `config.yaml:8:32 profile.$slack[1].incoming_webhook.url: ${names('${HOOK}')} (from the environment: HOOK)`,
+      expect.stringContaining('config.yaml:9:36 profile.$slack[2].access_token: expected the name of a column'),
+      expect.stringContaining(
+        'config.yaml:10:32 profile.$slack[3].incoming_webhook.url: expected the name of a column',
+      ),
+      `config.yaml:11:42 profile.$sms.region.column: the name of a column stands in the file itself${TOKEN}`,
+      `config.yaml:12:9 profile.plan: ${names('${TOKEN}${NAME}')} (from the environment: TOKEN, NAME)`,
+      `config.yaml:13:20 properties.from: the name of a column stands in the file itself${TOKEN}`,
+      `config.yaml:15:29 children[0].user[0]: the name of a column stands in the file itself${TOKEN}`,
+      `config.yaml:15:48 children[0].when: ${COLUMNS}${TOKEN}`,
+    ])
+    expect(found.join('\n')).not.toContain('canary')
   })
 
   it('a key that stands twice hides no other problem', async () => {

@@ -190,5 +190,5 @@ test.each(mistakes)('a mistake is answered: %s', async (text, answer) => {
 })
 
 test('every mistake of the table is tried', () => {
-  expect(mistakes).toHaveLength(14)
+  expect(mistakes).toHaveLength(16)
 })
