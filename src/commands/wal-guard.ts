@@ -6,7 +6,7 @@ import { sleep } from '../core/abort.ts'
 import { errorCode, errorMessage } from '../core/error.ts'
 import type { Logger } from '../core/logger.ts'
 import type { ServiceStatus } from '../core/service-status.ts'
-import { isAmple, walBudget } from '../core/slot-lag.ts'
+import { isAmple, isCaughtUp, walBudget, withLimit } from '../core/slot-lag.ts'
 import { type SlotKnowledge, whyNotOurs } from '../core/slot-ownership.ts'
 import type { WalRoom } from '../core/source-port.ts'
 import type { SlotReport } from '../core/status-report.ts'
@@ -40,6 +40,8 @@ const EVERY_MS = 2_000
 /** Where little is left, or the limit is a few segments of WAL. */
 const SOON_MS = 500
 const SAMPLES = 30
+/** The server lists its transactions every 15 s. Who keeps WAL for longer is a transaction that stays open. */
+const PATIENCE_MS = 30_000
 
 export class WalGuard implements WalRoom {
   readonly #options: WalGuardOptions
@@ -47,6 +49,7 @@ export class WalGuard implements WalRoom {
   #state: WalState | null = null
   #looking: Promise<void> | null = null
   #pagesWait = false
+  #tooMuchSince: number | null = null
   /** Said already; null: the slot is dropped when it costs too much. */
   #leftBecause: string | null = null
 
@@ -107,7 +110,9 @@ export class WalGuard implements WalRoom {
 
   async #look(stop: AbortSignal): Promise<void> {
     const { source, slot, log } = this.#options
-    const report = await readSlotReport(source, slot)
+    const found = await readSlotReport(source, slot)
+    // What we would drop it for is a limit like the server's own.
+    const report = found && withLimit(found, this.#options.maxRetainedBytes)
     if (report === null) {
       this.#samples = []
       this.#state = null
@@ -126,8 +131,18 @@ export class WalGuard implements WalRoom {
     this.#state = { level, invalidatedInMs: inMs, isAmple: isAmple(report) }
     const { maxRetainedBytes } = this.#options
     const isTooMuch = maxRetainedBytes !== null && (report.retainedWalBytes ?? 0) > maxRetainedBytes
-    if (isTooMuch) await this.#drop(report, stop)
-    else this.#leftBecause = null
+    if (!isTooMuch) {
+      this.#leftBecause = null
+      this.#tooMuchSince = null
+      return
+    }
+    this.#tooMuchSince ??= performance.now()
+    if (!this.#isAboutToShrink(report, performance.now() - this.#tooMuchSince)) await this.#drop(report, stop)
+  }
+
+  /** All is confirmed, and the server lets go with its next list of transactions: dropped, the slot would free no more. */
+  #isAboutToShrink(report: SlotReport, forMs: number): boolean {
+    return this.#options.capturing() === 'streaming' && isCaughtUp(report) && forMs < PATIENCE_MS
   }
 
   /** Why the slot is not ours to drop; null: it is. */

@@ -20,6 +20,13 @@ export function slotLagMs(slot: SlotReport, sinceAdvancedMs: number): number {
   return Math.max(0, sinceAdvancedMs)
 }
 
+/** As if the server itself kept no more than this; null: as much as it says. */
+export function withLimit(slot: SlotReport, maxRetainedBytes: number | null): SlotReport {
+  if (maxRetainedBytes === null || slot.retainedWalBytes === null) return slot
+  const left = maxRetainedBytes - slot.retainedWalBytes
+  return { ...slot, safeWalBytes: slot.safeWalBytes === null ? left : Math.min(slot.safeWalBytes, left) }
+}
+
 /** `spent`: the next checkpoint of the server may invalidate the slot. `low`: under a quarter of the budget is left. */
 export function walBudget(slot: SlotReport): 'enough' | 'low' | 'spent' {
   if (slot.walStatus === 'unreserved') return 'spent'

@@ -3,7 +3,7 @@
 import { ERROR_POLICY } from './error-policy.ts'
 import { isRowFailure, ROW_FAILURES } from './failed-row.ts'
 import { later } from './lsn.ts'
-import { slotLagMs, walBudget } from './slot-lag.ts'
+import { isCaughtUp, slotLagMs, walBudget } from './slot-lag.ts'
 import { decideStart, type FoundServer, type KnownCheckpoint, type Recovery } from './start-decision.ts'
 import type { SlotReport, SourceReport, StateReport, StatusReport } from './status-report.ts'
 
@@ -117,13 +117,17 @@ function startProblems(
   }
 }
 
+const HOLDS_WAL =
+  'capture has caught up: a transaction that stays open keeps the WAL. SELECT pid, xact_start, state, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY xact_start'
+
 function walProblems(slot: SlotReport): readonly Problem[] {
   if (slot.walStatus === 'lost' || slot.invalidationReason !== null) return []
+  const cause = isCaughtUp(slot) ? HOLDS_WAL : 'let capture catch up (below)'
   const budget = walBudget(slot)
   if (budget !== 'enough') {
     const spent = 'The slot has used up max_slot_wal_keep_size: the server may invalidate it at any moment.'
     const low = 'Little is left of max_slot_wal_keep_size before the server invalidates the slot.'
-    const next = 'let capture catch up (below), or raise max_slot_wal_keep_size now: ALTER SYSTEM and pg_reload_conf()'
+    const next = `${cause}; or raise max_slot_wal_keep_size now: ALTER SYSTEM and pg_reload_conf()`
     return [{ code: 'wal_budget_low', level: 'error', message: budget === 'spent' ? spent : low, next }]
   }
   if (slot.safeWalBytes !== null || (slot.retainedWalBytes ?? 0) <= MUCH_WAL_BYTES) return []
@@ -132,7 +136,7 @@ function walProblems(slot: SlotReport): readonly Problem[] {
       code: 'wal_retained',
       level: 'warning',
       message: 'The server keeps more than 1 GB of WAL for the slot, and nothing limits it.',
-      next: 'let capture catch up (below); else the disk of the database fills up',
+      next: `${cause}; else the disk of the database fills up`,
     },
   ]
 }
