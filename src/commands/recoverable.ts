@@ -3,6 +3,7 @@
 // killed has made it.
 import type { Config } from '../config/config.ts'
 import type { Finding } from '../core/finding.ts'
+import { RECOVER_BY_HAND } from '../core/start-decision.ts'
 import { connectionConfig, openClient } from '../postgres/connection.ts'
 import { openStateDatabase, type StateDatabase } from '../state/database.ts'
 import { readCheckpoint } from '../state/ownership.ts'
@@ -34,8 +35,9 @@ async function whatRunMends({ source, state, recovery }: Config): Promise<{ read
     if ((await findState(db, state.schema)) !== 'there') return {}
     const checkpoint = await readCheckpoint(db)
     if (checkpoint === null) return (await isIntended(source, db)) ? { slot_lost: FIRST_START } : {}
-    if (recovery === 'manual' || checkpoint.slot !== source.slot) return {}
-    return { slot_lost: RECOVERY, slot_foreign: RECOVERY }
+    if (checkpoint.slot !== source.slot) return {}
+    const how = recovery === 'manual' ? BY_HAND : RECOVERY
+    return { slot_lost: how, slot_foreign: how }
   } catch {
     return {} // It cannot be read, or is of an older version: what was found stands.
   } finally {
@@ -44,6 +46,7 @@ async function whatRunMends({ source, state, recovery }: Config): Promise<{ read
 }
 
 const RECOVERY = '`run` makes it anew, reads every row again and removes users whose rows are gone.'
+const BY_HAND = `\`run\` sends what was captured, and captures no more. ${RECOVER_BY_HAND}`
 const FIRST_START =
   'A first start that did not come to its end has made it, and nothing was captured yet: `run` makes it anew.'
 
