@@ -12,6 +12,7 @@ import type { StateDatabase } from '../state/database.ts'
 import { notifyService } from '../state/notice.ts'
 import { readLockHolder } from '../state/report.ts'
 import { type Chosen, requestedTables } from './backfill-filter.ts'
+import { CaptureTrouble } from './capture-trouble.ts'
 import { readConfig } from './config-file.ts'
 import { configOption } from './config-option.ts'
 import { EXIT } from './exit-code.ts'
@@ -84,7 +85,7 @@ async function backfill(db: StateDatabase, config: Config, options: Options): Pr
         : 'Asked for; no service is running: it is read when one starts.',
     )
   }
-  const runs = await follow(db, request, options.json === true)
+  const runs = await follow(db, request, { config, quiet: options.json === true })
   if (options.json) printJson({ request, service_running: true, tables: tablesJson(runs) })
   else for (const run of runs) printLine(runText(run))
   if (runs.some(({ failure, cancelled }) => failure !== null || cancelled)) process.exitCode = EXIT.failed
@@ -99,9 +100,14 @@ interface Shown {
 }
 
 /** Until every run of the request is at its end. */
-async function follow(db: StateDatabase, request: string, quiet: boolean): Promise<readonly RequestedRun[]> {
+async function follow(
+  db: StateDatabase,
+  request: string,
+  { config, quiet }: { readonly config: Config; readonly quiet: boolean },
+): Promise<readonly RequestedRun[]> {
   const line = process.stderr.isTTY && !quiet ? new StatusLine(process.stderr) : null
-  const log = createLogger({ to: 'stderr', ...(line && { statusLine: line }), ...(quiet && { level: 'error' }) })
+  const log = createLogger({ to: 'stderr', ...(line && { statusLine: line }), ...(quiet && { level: 'warn' }) })
+  const trouble = new CaptureTrouble(config, log)
   let shown: Shown | null = null
   try {
     for (;;) {
@@ -113,7 +119,9 @@ async function follow(db: StateDatabase, request: string, quiet: boolean): Promi
         shown = show(current, { log, line })
       }
       shown.progress.advance(current.rowsRead - shown.rows)
+      if (current.rowsRead !== shown.rows) trouble.moved()
       shown.rows = current.rowsRead
+      await trouble.sayWhatIsNew()
       await delay(POLL_MS)
     }
   } finally {

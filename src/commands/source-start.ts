@@ -3,6 +3,7 @@
 import type { Config } from '../config/config.ts'
 import { SuprsyncError } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
+import type { Finding } from '../core/finding.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Lsn } from '../core/lsn.ts'
 import type { RecoveryPace } from '../core/recovery-pace.ts'
@@ -22,6 +23,7 @@ import { describePublication, ensurePublication } from '../postgres/publication.
 import { type Queryable, queryRows } from '../postgres/query.ts'
 import { createSlot, describeSlot, dropSlot } from '../postgres/slot.ts'
 import { identifySystem } from '../postgres/system.ts'
+import { unstreamedFindings } from '../postgres/table-findings.ts'
 import { readSwitchLsn } from '../postgres/timeline.ts'
 import { readOwedBackfills } from '../state/backfill-store.ts'
 import type { StateDatabase } from '../state/database.ts'
@@ -206,11 +208,22 @@ async function readFacts(client: Queryable, config: Config): Promise<readonly [T
   for (const { name } of wantedTables(config)) {
     const table = await readTableFacts(client, name)
     if (!table) throw new SuprsyncError('table_missing', `There is no table ${sourceName(name)}.`)
+    const [unstreamed] = unstreamedFindings(table)
+    if (unstreamed !== undefined) throw refused(unstreamed)
     facts.push(table)
   }
   const [users, ...children] = facts
   if (users === undefined) throw new SuprsyncError('table_missing', 'The mapping names no table.')
   return [users, ...children]
+}
+
+/** It was all right at the start, and has changed since. */
+function refused({ code, message, sql }: Finding): SuprsyncError {
+  const mend = sql === undefined ? '' : ` ${sql}`
+  return new SuprsyncError(
+    code,
+    `${message} Nothing is followed until that is mended, or the partition detached.${mend}`,
+  )
 }
 
 async function readServer(

@@ -29,7 +29,7 @@ export async function gatherStatus(config: Config): Promise<StatusReport> {
 }
 
 /** The slot before the checkpoint: the slot is never ahead of it, and would seem so if it were read after it. */
-async function readDatabases(config: Config): Promise<Pick<StatusReport, 'source' | 'state'>> {
+export async function readDatabases(config: Config): Promise<Pick<StatusReport, 'source' | 'state'>> {
   const source = await readSource(config)
   return { source, state: await readState(config) }
 }

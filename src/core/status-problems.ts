@@ -29,22 +29,41 @@ export interface Settings {
 
 export function problemsOf(report: StatusReport, settings: Settings): readonly Problem[] {
   const { state, source, suprsend } = report
-  const problems: Problem[] = []
-  if (source.kind === 'unreadable') problems.push(unreadable(source, 'source'))
-  if (state.kind === 'unreadable') problems.push(unreadable(state, 'state'))
-  if (state.kind === 'missing') problems.push(NEVER_RAN)
+  const { before, running } = troublesOf(report, settings)
+  const problems: Problem[] = [...before]
   const known = state.kind === 'read' ? state : null
-  const start = source.kind === 'read' ? startProblems(source, known, settings) : []
-  problems.push(...start)
   if (source.kind === 'read' && source.slot) problems.push(...walProblems(source.slot))
-  if (known) problems.push(...ownerProblems(known))
-  // What cannot start cannot stream either: that is said once.
-  if (known && source.kind === 'read' && start.length === 0) problems.push(...captureProblems(source, known))
+  problems.push(...running)
   for (const { code, level, message } of suprsend) problems.push({ code, level, message, next: null })
   if (known?.breaker) problems.push(BREAKER_OPEN)
   if (known?.checkpoint?.doubtedAt != null) problems.push(WENT_BACK)
   if (known) problems.push(...userProblems(known))
   return problems
+}
+
+/** Why nothing is captured at present, the first of the reasons; null: it is, as far as it can be told from outside. */
+export function captureTrouble(report: Databases, settings: Settings): Problem | null {
+  const { before, running } = troublesOf(report, settings)
+  return before[0] ?? running[0] ?? null
+}
+
+type Databases = Pick<StatusReport, 'state' | 'source'>
+
+/** `before` anybody can capture, and of who should. */
+function troublesOf(
+  { state, source }: Databases,
+  settings: Settings,
+): { readonly before: readonly Problem[]; readonly running: readonly Problem[] } {
+  const before: Problem[] = []
+  if (source.kind === 'unreadable') before.push(unreadable(source, 'source'))
+  if (state.kind === 'unreadable') before.push(unreadable(state, 'state'))
+  if (state.kind === 'missing') before.push(NEVER_RAN)
+  const known = state.kind === 'read' ? state : null
+  const start = source.kind === 'read' ? startProblems(source, known, settings) : []
+  before.push(...start)
+  // What cannot start cannot stream either: that is said once.
+  const streams = known && source.kind === 'read' && start.length === 0 ? captureProblems(source, known) : []
+  return { before, running: [...(known ? ownerProblems(known) : []), ...streams] }
 }
 
 function unreadable({ code, message }: { readonly code: string; readonly message: string }, what: string): Problem {

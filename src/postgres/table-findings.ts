@@ -44,6 +44,11 @@ export function tableFindings(facts: TableFacts, wanted: WantedTable): readonly 
   return findings
 }
 
+/** Why the changes of a part of it are in no WAL: rows that it brings would be read once and never followed. */
+export function unstreamedFindings({ storages }: TableFacts): readonly Finding[] {
+  return storages.flatMap((storage) => storageFindings(storage, []))
+}
+
 export function accessFindings(table: TableName, access: TableAccess, role: string): readonly Finding[] {
   const findings: Finding[] = []
   const grants: string[] = []

@@ -255,9 +255,9 @@ describe('partitions', () => {
     CREATE TABLE users_low PARTITION OF users FOR VALUES FROM (0) TO (16);
     CREATE TABLE users_high PARTITION OF users FOR VALUES FROM (16) TO (1000)`
 
-  test('changes in each, a row that moves, one that comes with its rows, one that goes with them', () =>
+  test('changes in each, a row that moves, one that comes with its rows, one that goes with them, one without WAL', () =>
     world(
-      async ({ database, emulator, converged }) => {
+      async ({ database, emulator, converged, broken }) => {
         await edit(database, 1)
         await edit(database, 20)
         await statement(database, 'UPDATE users SET id = 900 WHERE id = 3')
@@ -269,6 +269,14 @@ describe('partitions', () => {
         await until(() => emulator.users().has('2001'), { what: 'the attached rows', timeoutMs: 25_000 })
         await statement(database, 'ALTER TABLE users DETACH PARTITION users_high')
         await until(() => !emulator.users().has('20'), { what: 'the detached rows to go', timeoutMs: 25_000 })
+        await converged()
+        await statement(database, 'CREATE UNLOGGED TABLE users_more (LIKE users INCLUDING ALL)')
+        await statement(database, "INSERT INTO users_more VALUES (4001, 'more@example.com')")
+        await statement(database, 'ALTER TABLE users ATTACH PARTITION users_more FOR VALUES FROM (3000) TO (5000)')
+        await broken('table_unlogged')
+        await statement(database, "UPDATE users SET email = 'moved@example.com' WHERE id = 4001")
+        await edit(database, 1)
+        await statement(database, 'ALTER TABLE users_more SET LOGGED')
         await converged()
       },
       { table },

@@ -7,6 +7,7 @@ import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
 import { CHILD_TABLES, CHILDREN } from '../support/child-load.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { drawn } from '../support/drawn.ts'
+import { runCommand } from '../support/installation.ts'
 import { expectConverged } from '../support/oracle.ts'
 import { type Service, type ServiceOptions, startService } from '../support/service.ts'
 import { until } from '../support/wait.ts'
@@ -214,6 +215,17 @@ test('by hand: the service says the code, delivers, and touches nothing; `run --
       await until(async () => (await service.readiness()).codes.includes('slot_missing'), { what: '/readyz to say so' })
       expect(writes(emulator)).toBe(before)
       expect(await database.query('SELECT FROM pg_replication_slots WHERE slot_name = $1', [database.slot])).toEqual([])
+      // Who waits for the service is told.
+      let said = ''
+      const asked = runCommand(['backfill', '--config', service.config.file, '--json'], (text) => {
+        said += text
+      })
+      await until(() => said.includes('"code":"slot_missing"'), {
+        what: 'backfill to say why it waits',
+        timeoutMs: 20_000,
+      })
+      await runCommand(['backfill', '--config', service.config.file, '--cancel'])
+      expect((await asked).code).toBe(1)
       await service.stop()
     }
     await using service = await start({ config: manual, args: ['--recover'] })

@@ -52,10 +52,12 @@ export async function install(options: InstallationOptions): Promise<Installatio
   }
 }
 
-export function runCommand(args: readonly string[]): Promise<Run> {
+/** @param onStderr told each piece of it as it comes. */
+export function runCommand(args: readonly string[], onStderr?: (text: string) => void): Promise<Run> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [BIN, ...args], { env }, (error, stdout, stderr) => {
+    const child = execFile(process.execPath, [BIN, ...args], { env }, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr })
     })
+    if (onStderr) child.stderr?.on('data', onStderr)
   })
 }

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { ERROR_POLICY } from '../../../src/core/error-policy.ts'
 import { ROW_FAILURES } from '../../../src/core/failed-row.ts'
 import { parseLsn } from '../../../src/core/lsn.ts'
-import { type Problem, problemsOf } from '../../../src/core/status-problems.ts'
+import { captureTrouble, type Problem, problemsOf } from '../../../src/core/status-problems.ts'
 import type { SlotReport, SourceReport, StateReport, StatusReport } from '../../../src/core/status-report.ts'
 
 const MINUTES = 60_000
@@ -86,6 +86,13 @@ if (checkpoint === null || pending === null) throw new Error('both are given abo
 
 test('all well, for as long as an idle source moves nothing', () => {
   expect(problemsOf(report(), SETTINGS)).toEqual([])
+})
+
+test('why nothing is captured: the first of the reasons, and none of what stops nobody', () => {
+  expect(captureTrouble(report(), SETTINGS)).toBeNull()
+  expect(captureTrouble(report({ slot: { retainedWalBytes: 9 * GB, safeWalBytes: GB } }), SETTINGS)).toBeNull()
+  expect(captureTrouble(report({ state: { owner: null } }), SETTINGS)?.code).toBe('not_running')
+  expect(captureTrouble(report({ state: { owner: null }, slot: null }), SETTINGS)?.code).toBe('slot_missing')
 })
 
 test.each<[string, Change]>([
