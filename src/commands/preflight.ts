@@ -2,7 +2,7 @@
 import type { Config } from '../config/config.ts'
 import type { Finding } from '../core/finding.ts'
 import { type ColumnUse, childUses, usersUses } from '../core/mapped-columns.ts'
-import { mappingDoubts } from '../core/mapping-doubts.ts'
+import { type MappingDoubt, mappingDoubts, tableDoubts } from '../core/mapping-doubts.ts'
 import type { MappingProblem, Retype } from '../core/mapping-problem.ts'
 import type { Table } from '../core/row.ts'
 import { isSupported } from '../core/values.ts'
@@ -35,7 +35,7 @@ export async function checkDatabases(config: Config): Promise<readonly Finding[]
   if (unreachable && state.url.reveal() === source.url.reveal()) return found
   const findings = [
     ...found,
-    ...doubtFindings(config),
+    ...doubtFindings(config, mappingDoubts(config.mapping)),
     ...(await checkState(connectionConfig(state.url.reveal()), { schema: state.schema })),
   ]
   return await withoutRecoverable(config, findings)
@@ -64,7 +64,7 @@ function placed({ file, places }: Config, path: string): string {
 
 function mappingFindings(config: Config, tables: readonly Table[]): readonly Finding[] {
   const compiled = compileTables(config.mapping, tables)
-  if (compiled.kind === 'ok') return []
+  if (compiled.kind === 'ok') return doubtFindings(config, tableDoubts(config.mapping, tables))
   return compiled.problems.map(({ code, path, message, retype }) => ({
     code: FINDING_CODES[code],
     level: 'error',
@@ -73,8 +73,8 @@ function mappingFindings(config: Config, tables: readonly Table[]): readonly Fin
   }))
 }
 
-function doubtFindings(config: Config): readonly Finding[] {
-  return mappingDoubts(config.mapping).map(({ code, path, message }) => ({
+function doubtFindings(config: Config, doubts: readonly MappingDoubt[]): readonly Finding[] {
+  return doubts.map(({ code, path, message }) => ({
     code,
     level: 'warning',
     message: `${placed(config, path)}: ${message}`,

@@ -1,9 +1,11 @@
 // What a mapping may well say, and hardly anybody means: `check` warns of it, and refuses nothing.
 import type { MappingSpec, TableMapping } from './mapping-spec.ts'
 import { CHANNEL_KEYS, RESERVED_PROPERTIES } from './profile.ts'
+import type { Table } from './row.ts'
+import { userReferences } from './user-key.ts'
 
 export interface MappingDoubt {
-  readonly code: 'property_named_like_channel'
+  readonly code: 'property_named_like_channel' | 'user_not_foreign_key'
   /** The configuration's key. */
   readonly path: string
   readonly message: string
@@ -15,6 +17,18 @@ export function mappingDoubts(spec: MappingSpec): readonly MappingDoubt[] {
   return tables.flatMap(({ profile }, at) => {
     const path = at === 0 ? '' : `children[${at - 1}].`
     return [...profile.keys()].flatMap((key) => withoutDollar(key, given, `${path}profile.${key}`))
+  })
+}
+
+/** Of a mapping that fits the tables. @param tables the users table, then the child tables. */
+export function tableDoubts(spec: MappingSpec, [users, ...children]: readonly Table[]): readonly MappingDoubt[] {
+  return spec.children.flatMap(({ user }, at) => {
+    const child = children[at]
+    const references = users === undefined || child === undefined ? [] : userReferences(users, child)
+    const [first] = references
+    if (first === undefined || references.some((columns) => columns.join() === user.join())) return []
+    const message = `names ${user.join(', ')}, but a foreign key refers to the users table by ${first.join(', ')}.`
+    return [{ code: 'user_not_foreign_key', path: `children[${at}].user`, message }]
   })
 }
 

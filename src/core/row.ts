@@ -46,6 +46,13 @@ export interface Column {
   readonly collation: 'none' | 'deterministic' | 'nondeterministic'
 }
 
+export interface ForeignKey {
+  readonly columns: readonly string[]
+  readonly target: { readonly schema: string; readonly name: string }
+  /** Aligned to `columns`. */
+  readonly targetColumns: readonly string[]
+}
+
 /** The users table as the catalogue described it, reduced to the columns we read. */
 export interface Table {
   readonly oid: number
@@ -55,6 +62,7 @@ export interface Table {
   readonly key: readonly string[]
   /** Sets of columns that are unique in the table, at once and over all rows; the primary key among them. */
   readonly unique: readonly (readonly string[])[]
+  readonly foreignKeys: readonly ForeignKey[]
   /** Every column of the table, for `check`, CEL and error messages. */
   readonly columns: readonly Column[]
   /** The columns we read, primary key first, then the mapped ones; RawRow is aligned to it. */

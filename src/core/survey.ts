@@ -1,6 +1,6 @@
 // What `init` sees of a database: its tables with columns, keys and references, as the catalogue tells them. No row is
 // read. The edge fills it (postgres/survey.ts); the guess-*.ts files beside this one say what follows from it.
-import type { Column, ColumnType, Table } from './row.ts'
+import type { Column, ColumnType, ForeignKey, Table } from './row.ts'
 import { OID } from './values.ts'
 
 export interface QualifiedName {
@@ -12,13 +12,6 @@ export interface SurveyColumn extends Column {
   readonly generated: boolean
   /** The texts it may hold, where an enum or a CHECK constraint of this one column says so; else empty. */
   readonly labels: readonly string[]
-}
-
-export interface ForeignKey {
-  readonly columns: readonly string[]
-  readonly target: QualifiedName
-  /** Aligned to `columns`. */
-  readonly targetColumns: readonly string[]
 }
 
 export interface SurveyTable extends QualifiedName {
@@ -105,6 +98,7 @@ export function asTable(table: SurveyTable, wanted: readonly string[]): Table {
     name: table.name,
     key: table.key,
     unique: table.unique,
+    foreignKeys: table.foreignKeys,
     columns: table.columns,
     wanted: names.flatMap((name) => byName.get(name) ?? []),
   }

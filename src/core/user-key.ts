@@ -20,14 +20,25 @@ interface Columns {
   readonly path: string
 }
 
+/** Each set of the child's columns that refers to the users table by its primary key, in the order of the key. */
+export function userReferences(users: Table, child: Table): readonly (readonly string[])[] {
+  return child.foreignKeys.flatMap(({ columns, target, targetColumns }) => {
+    if (target.schema !== users.schema || target.name !== users.name || columns.length !== users.key.length) return []
+    const inOrder = users.key.flatMap((key) => columns[targetColumns.indexOf(key)] ?? [])
+    return inOrder.length === users.key.length ? [inOrder] : []
+  })
+}
+
 export function compileUserKey({ users, child, user, path }: Columns): UserKey {
+  const [reference] = userReferences(users, child)
+  const meant = reference === undefined || reference.join() === user.join() ? null : reference.join(', ')
   const problem = (column: string | undefined, message: string, retype: readonly Retype[] = []): MappingProblem => ({
     ...{ code: 'user_key_mismatch', path, column: column ?? null, message },
     ...(retype.length > 0 && { retype }),
   })
   const name = `${users.schema}.${users.name}`
   if (user.length !== users.key.length) {
-    const message = `the primary key of ${name} has ${users.key.length} columns (${users.key.join(', ')}), and user names ${user.length}`
+    const message = `the primary key of ${name} has ${users.key.length} columns (${users.key.join(', ')}), and user names ${user.length}${hint(meant)}`
     return { kind: 'invalid', problems: [problem(user[0], message)] }
   }
   const problems: MappingProblem[] = []
@@ -41,7 +52,13 @@ export function compileUserKey({ users, child, user, path }: Columns): UserKey {
     if (reader !== null) readers.push(reader)
     else {
       const message = `column "${column}" is of type ${theirs.type.name} and ${name}.${key.name} of type ${key.type.name}, in which equal values may read differently`
-      problems.push(problem(column, message, retypes({ users, child, key, theirs })))
+      const isOwn = child.key.includes(column) && !reference?.includes(column)
+      if (meant !== null) problems.push(problem(column, `${message}${hint(meant)}`))
+      else if (isOwn)
+        problems.push(
+          problem(column, `${message}; it is part of the table's own key: name the column that refers to the user`),
+        )
+      else problems.push(problem(column, message, retypes({ users, child, key, theirs })))
     }
   }
   if (problems.length > 0) return { kind: 'invalid', problems }
@@ -58,6 +75,10 @@ export function compileUserKey({ users, child, user, path }: Columns): UserKey {
       return keyText(read)
     },
   }
+}
+
+function hint(meant: string | null): string {
+  return meant === null ? '' : `; a foreign key refers to the users table by ${meant}`
 }
 
 /** A text of the child in the form that the key has. Null: no value of the key's type is equal to it. */

@@ -1,8 +1,9 @@
 // The users table as the catalogue describes it: the Table that stream, pages and mapping share, and the further facts
 // that only the checks need. One table, read without any privilege on it. Names are exact catalogue names.
 import { nearest } from '../core/nearest.ts'
-import type { Column, Table } from '../core/row.ts'
+import type { Column, ForeignKey, Table } from '../core/row.ts'
 import { DECLARED, type Declared, resolveTypes } from './column-type.ts'
+import { FOREIGN_KEYS } from './foreign-keys.ts'
 import type { TableName } from './identifier.ts'
 import { type Queryable, queryRows } from './query.ts'
 
@@ -37,6 +38,7 @@ export interface TableFacts {
   readonly uniqueColumns: readonly string[]
   /** Sets of columns that are unique together, single ones and the primary key among them. */
   readonly uniqueSets: readonly (readonly string[])[]
+  readonly foreignKeys: readonly ForeignKey[]
   readonly generatedColumns: readonly string[]
   readonly storages: readonly Storage[]
 }
@@ -71,9 +73,9 @@ export function tableFrom(facts: TableFacts, wantedColumns: readonly string[]): 
     .map((name) => ({ what: 'column' as const, name, nearest: nearest(name, names) }))
   if (missing.length > 0) return { kind: 'missing', missing }
   const wanted = [...new Set([...facts.key, ...wantedColumns])].flatMap((name) => byName.get(name) ?? [])
-  const { oid, key, columns, uniqueSets: unique } = facts
+  const { oid, key, columns, uniqueSets: unique, foreignKeys } = facts
   const { schema, name } = facts.name
-  return { kind: 'ok', table: { oid, schema, name, key, unique, columns, wanted } }
+  return { kind: 'ok', table: { oid, schema, name, key, unique, foreignKeys, columns, wanted } }
 }
 
 /** Null when there is no such relation. */
@@ -92,6 +94,7 @@ export async function readTableFacts(client: Queryable, name: TableName): Promis
     key: relation.key,
     uniqueColumns: relation.uniqueColumns,
     uniqueSets: JSON.parse(relation.uniqueSets) as string[][],
+    foreignKeys: JSON.parse(relation.foreignKeys) as ForeignKey[],
     columns: columns.flatMap((column) => {
       const type = types.get(column.typeOid)
       if (!type) return []
@@ -132,6 +135,8 @@ interface RelationRow {
   readonly uniqueColumns: readonly string[]
   /** JSON: a list of lists of columns. */
   readonly uniqueSets: string
+  /** Likewise: a list of ForeignKey. */
+  readonly foreignKeys: string
 }
 
 const RELATION = `
@@ -156,7 +161,8 @@ SELECT c.oid, c.relkind::text AS kind, c.relispartition AS "isPartition",
           JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
           WHERE k.position <= i.indnkeyatts) keys
         WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
-          AND i.indpred IS NULL AND keys.named = i.indnkeyatts)::text AS "uniqueSets"
+          AND i.indpred IS NULL AND keys.named = i.indnkeyatts)::text AS "uniqueSets",
+       (${FOREIGN_KEYS})::text AS "foreignKeys"
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind NOT IN ('i', 'I', 't')`

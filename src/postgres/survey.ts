@@ -1,7 +1,9 @@
 // The whole catalogue as `init` needs it: every ordinary and partitioned table of the application, in three short
 // statements that read no row of any table of its own. Needs no privilege on the tables.
-import type { ForeignKey, QualifiedName, Survey, SurveyTable } from '../core/survey.ts'
+import type { ForeignKey } from '../core/row.ts'
+import type { QualifiedName, Survey, SurveyTable } from '../core/survey.ts'
 import { DECLARED, type Declared, resolveTypes } from './column-type.ts'
+import { FOREIGN_KEYS } from './foreign-keys.ts'
 import { type Queryable, queryRows } from './query.ts'
 
 /** Tables of about 20 columns each: 25 MB. Who has more (a schema for each tenant) names the table. */
@@ -87,18 +89,7 @@ SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, pg_get_userbyi
        c.reltuples::float8 AS rows,
        coalesce((SELECT to_json(u.columns) FROM uniques u WHERE u.relid = c.oid AND u.is_primary), '[]') AS key,
        coalesce((SELECT json_agg(u.columns) FROM uniques u WHERE u.relid = c.oid), '[]') AS unique,
-       coalesce((SELECT json_agg(json_build_object(
-                   'columns', ARRAY(SELECT a.attname FROM unnest(k.conkey) WITH ORDINALITY x(attnum, position)
-                                    JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = x.attnum
-                                    ORDER BY x.position),
-                   'target', json_build_object('schema', fn.nspname, 'name', f.relname),
-                   'targetColumns', ARRAY(SELECT a.attname FROM unnest(k.confkey) WITH ORDINALITY x(attnum, position)
-                                          JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = x.attnum
-                                          ORDER BY x.position)) ORDER BY k.conname)
-                 FROM pg_catalog.pg_constraint k
-                 JOIN pg_catalog.pg_class f ON f.oid = k.confrelid
-                 JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace
-                 WHERE k.conrelid = c.oid AND k.contype = 'f'), '[]') AS "foreignKeys"
+       ${FOREIGN_KEYS} AS "foreignKeys"
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'

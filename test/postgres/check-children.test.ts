@@ -80,6 +80,15 @@ test.each([
   }),
 )
 
+test('the foreign key to the users table says which column was meant', () =>
+  world('CREATE TABLE devices (id uuid PRIMARY KEY, user_id bigint REFERENCES users, phone text)', async (database) => {
+    const [finding, ...more] = await check(database, [{ ...devices, user: 'id' }])
+    expect(more).toEqual([])
+    expect(finding).toMatchObject({ code: 'user_key_mismatch', level: 'error' })
+    expect(finding?.message).toMatch(/a foreign key refers to the users table by user_id\.$/)
+    expect(finding).not.toHaveProperty('sql')
+  }))
+
 test('the publication that is printed for its owner has every table', () =>
   world(DEVICES, async (database) => {
     const role = `reader_${database.name}`

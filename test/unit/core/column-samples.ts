@@ -56,7 +56,7 @@ export function table(columns: { readonly [name: string]: TypeName | `${TypeName
   })
   const key = described.slice(0, 1).map(({ name }) => name)
   return {
-    ...{ oid: 16_384, schema: 'public', name: 'users', key, unique: [key] },
+    ...{ oid: 16_384, schema: 'public', name: 'users', key, unique: [key], foreignKeys: [] },
     ...{ columns: described, wanted: described },
   }
 }

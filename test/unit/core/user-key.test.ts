@@ -1,7 +1,7 @@
 // Whether the columns of a child table can name a users row, and as which text.
 import { expect, test } from 'vitest'
 import type { Column, Table } from '../../../src/core/row.ts'
-import { compileUserKey } from '../../../src/core/user-key.ts'
+import { compileUserKey, userReferences } from '../../../src/core/user-key.ts'
 import { arrayOf, ofKind, type TypeName, table, type } from './column-samples.ts'
 
 type Given = TypeName | Partial<Column>
@@ -90,7 +90,7 @@ test.each<[Given, Given]>([
 
 test('as many columns as the key has, and every one that does not fit is told', () => {
   const users = withColumns({ tenant: 'text', id: 'int4' })
-  const child = withColumns({ tenant_id: 'text', user_id: 'int4', code: 'uuid' })
+  const child = { ...withColumns({ tenant_id: 'text', user_id: 'int4', code: 'uuid' }), key: ['user_id'] }
   const compile = (user: readonly string[]) => compileUserKey({ users, child, user, path: 'children[1].user' })
   const both = compile(['tenant_id', 'user_id'])
   expect(both.kind === 'ok' && [both.read(['a', '1']), both.read(['a', null])]).toEqual(['["a","1"]', null])
@@ -103,4 +103,39 @@ test('as many columns as the key has, and every one that does not fit is told', 
       { path: 'children[1].user', retype: [{ column: 'code', type: 'int4' }] },
     ],
   })
+})
+
+const FOREIGN_KEY = { columns: ['user_id'], target: { schema: 'public', name: 'users' }, targetColumns: ['id'] }
+
+test("a child's own key is no user's: what refers to the user is named, and no ALTER of a key is printed", () => {
+  const users = withColumns({ id: 'uuid' })
+  const plain = { ...withColumns({ id: 'int8', user_id: 'text' }), name: 'devices', key: ['id'] }
+  const problemOf = (child: Table, user: readonly string[]) => {
+    const compiled = compileUserKey({ users, child, user, path: 'children[0].user' })
+    return compiled.kind === 'invalid' ? compiled.problems[0] : undefined
+  }
+  const own = problemOf(plain, ['id'])
+  expect(own?.message).toMatch(/; it is part of the table's own key: name the column that refers to the user$/)
+  expect(own).not.toHaveProperty('retype')
+  const referring = { ...plain, foreignKeys: [FOREIGN_KEY] }
+  const other = problemOf(referring, ['id'])
+  expect(other?.message).toMatch(/; a foreign key refers to the users table by user_id$/)
+  expect(other).not.toHaveProperty('retype')
+  expect(problemOf(referring, ['id', 'user_id'])?.message).toMatch(
+    /user names 2; a foreign key refers to the users table by user_id$/,
+  )
+  expect(problemOf(plain, ['user_id'])).toMatchObject({ retype: [{ column: 'user_id', type: 'uuid' }] })
+  // One row a user, whose key is the user's.
+  const profiles = { ...plain, foreignKeys: [{ ...FOREIGN_KEY, columns: ['id'] }] }
+  expect(problemOf(profiles, ['id'])).toMatchObject({ retype: [{ column: 'id', type: 'uuid' }] })
+})
+
+test('a reference to the users table is in the order of its key', () => {
+  const users = withColumns({ tenant: 'text', id: 'int4' })
+  const foreignKeys = [
+    { columns: ['u', 't'], target: { schema: 'public', name: 'users' }, targetColumns: ['id', 'tenant'] },
+    { columns: ['x', 'y'], target: { schema: 'public', name: 'teams' }, targetColumns: ['tenant', 'id'] },
+    { columns: ['e', 't'], target: { schema: 'public', name: 'users' }, targetColumns: ['email', 'tenant'] },
+  ]
+  expect(userReferences(users, { ...withColumns({ t: 'text' }), foreignKeys })).toEqual([['t', 'u']])
 })

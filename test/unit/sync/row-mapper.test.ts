@@ -8,7 +8,16 @@ import { type Table, UNCHANGED } from '../../../src/core/row.ts'
 import { parseSnapshot } from '../../../src/core/snapshot.ts'
 import { type MappedTable, RowMapper } from '../../../src/sync/row-mapper.ts'
 
-const TABLE: Table = { oid: 1, schema: 'public', name: 'users', key: ['id'], unique: [['id']], columns: [], wanted: [] }
+const TABLE: Table = {
+  oid: 1,
+  schema: 'public',
+  name: 'users',
+  key: ['id'],
+  unique: [['id']],
+  foreignKeys: [],
+  columns: [],
+  wanted: [],
+}
 const SEES_NOTHING = parseSnapshot('5:5:')
 
 function unseenRow(id: number): BatchedRow {
