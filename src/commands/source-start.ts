@@ -23,7 +23,7 @@ import { describePublication, ensurePublication } from '../postgres/publication.
 import { type Queryable, queryRows } from '../postgres/query.ts'
 import { createSlot, describeSlot, dropSlot } from '../postgres/slot.ts'
 import { identifySystem } from '../postgres/system.ts'
-import { unstreamedFindings } from '../postgres/table-findings.ts'
+import { unbearableFindings } from '../postgres/table-findings.ts'
 import { readSwitchLsn } from '../postgres/timeline.ts'
 import { readOwedBackfills } from '../state/backfill-store.ts'
 import type { StateDatabase } from '../state/database.ts'
@@ -208,8 +208,8 @@ async function readFacts(client: Queryable, config: Config): Promise<readonly [T
   for (const { name } of wantedTables(config)) {
     const table = await readTableFacts(client, name)
     if (!table) throw new SuprsyncError('table_missing', `There is no table ${sourceName(name)}.`)
-    const [unstreamed] = unstreamedFindings(table)
-    if (unstreamed !== undefined) throw refused(unstreamed)
+    const [unbearable] = unbearableFindings(table)
+    if (unbearable !== undefined) throw refused(unbearable)
     facts.push(table)
   }
   const [users, ...children] = facts
@@ -220,10 +220,7 @@ async function readFacts(client: Queryable, config: Config): Promise<readonly [T
 /** It was all right at the start, and has changed since. */
 function refused({ code, message, sql }: Finding): SuprsyncError {
   const mend = sql === undefined ? '' : ` ${sql}`
-  return new SuprsyncError(
-    code,
-    `${message} Nothing is followed until that is mended, or the partition detached.${mend}`,
-  )
+  return new SuprsyncError(code, `${message} Nothing is followed until that is mended.${mend}`)
 }
 
 async function readServer(

@@ -177,8 +177,11 @@ export class SourceWiring implements AsyncDisposable {
       const was = opened[at]?.shape
       if (was === undefined) continue
       const lost = Object.keys(was.columns).filter((name) => !(name in shape.columns))
+      const reidentified = was.identity !== shape.identity && 'has another replica identity'
       const change =
-        lost.length > 0 ? `lost columns that are mapped: ${lost.join(', ')}` : shapeChange(was, shape)?.what
+        lost.length > 0
+          ? `lost columns that are mapped: ${lost.join(', ')}`
+          : (shapeChange(was, shape)?.what ?? reidentified)
       if (change) throw new SuprsyncError('table_altered', `The table ${source} ${change}; it is opened anew.`)
     }
   }

@@ -13,6 +13,8 @@ export interface TableShape {
    * TRUNCATE, which is not streamed of a partition. Missing: not noted yet.
    */
   readonly storage?: string
+  /** What the WAL tells of a changed row, in each part. Another one asks for no reading, but may keep the application from writing. */
+  readonly identity?: string
   /** By what the table is published, null: there is no such publication. Out of it and in again, what happened meanwhile was not streamed. */
   readonly membership: string | null
 }

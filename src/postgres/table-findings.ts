@@ -44,9 +44,17 @@ export function tableFindings(facts: TableFacts, wanted: WantedTable): readonly 
   return findings
 }
 
-/** Why the changes of a part of it are in no WAL: rows that it brings would be read once and never followed. */
-export function unstreamedFindings({ storages }: TableFacts): readonly Finding[] {
-  return storages.flatMap((storage) => storageFindings(storage, []))
+/**
+ * What must not have come since the start: changes of a part of it are in no WAL, so that its rows would be read once and never
+ * followed; or the application's UPDATEs and DELETEs fail because it is published.
+ */
+export function unbearableFindings(facts: TableFacts): readonly Finding[] {
+  const { storages, key } = facts
+  return [
+    ...storages.flatMap((storage) => storageFindings(storage, [])),
+    ...(key.length === 0 ? [keyFinding(facts, null)] : []),
+    ...storages.flatMap((storage) => (storage.identityColumns.length === 0 ? identityFindings(storage, key) : [])),
+  ]
 }
 
 export function accessFindings(table: TableName, access: TableAccess, role: string): readonly Finding[] {

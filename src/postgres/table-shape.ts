@@ -9,7 +9,7 @@ import { type Queryable, queryRows } from './query.ts'
 // An enum's value that is renamed is another text in every row. xmin: each change of the publication's own row, and each time that a partition is attached, is a new version of it. A longer varchar changes no value.
 const shapeSql = (schemas: boolean) => `
 WITH family AS (
-  SELECT c.oid, c.relfilenode, (SELECT string_agg(i.inhparent || '.' || i.xmin::text, '+') FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) AS since
+  SELECT c.oid, c.relfilenode, c.relreplident, (SELECT string_agg(i.inhparent || '.' || i.xmin::text, '+') FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) AS since
   FROM pg_catalog.pg_class root
   JOIN pg_catalog.pg_namespace rn ON rn.oid = root.relnamespace
   CROSS JOIN LATERAL (
@@ -29,6 +29,7 @@ SELECT c.oid,
    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attname = ANY ($3::text[])) AS columns,
   (SELECT md5(string_agg(concat(f.oid, ' ', f.since), ',' ORDER BY f.oid)) FROM family f WHERE f.oid <> c.oid) AS partitions,
   (SELECT md5(string_agg(f.relfilenode::text, ',' ORDER BY f.oid)) FROM family f) AS storage,
+  (SELECT md5(string_agg(f.relreplident::text, ',' ORDER BY f.oid)) FROM family f) AS identity,
   (SELECT concat_ws(' ', p.oid, p.xmin::text,
      (SELECT string_agg(r.oid::text, ',' ORDER BY r.oid) FROM pg_catalog.pg_publication_rel r JOIN family f ON f.oid = r.prrelid
       WHERE r.prpubid = p.oid)
@@ -43,6 +44,7 @@ interface ShapeRow {
   readonly columns: string | null
   readonly partitions: string | null
   readonly storage: string
+  readonly identity: string
   readonly membership: string | null
 }
 
@@ -67,6 +69,7 @@ export async function readTableShape(
     columns: JSON.parse(row.columns ?? '{}') as TableShape['columns'],
     partitions: row.partitions ?? '',
     storage: row.storage,
+    identity: row.identity,
     membership: row.membership,
   }
 }

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import type { JsonObject } from '../../src/core/json.ts'
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { drawn } from '../support/drawn.ts'
 import { expectConverged } from '../support/oracle.ts'
 import { type Service, startService } from '../support/service.ts'
 import { until } from '../support/wait.ts'
@@ -73,33 +74,35 @@ async function statement(database: TestDatabase, sql: string): Promise<void> {
 const edit = (database: TestDatabase, id: number) =>
   statement(database, `UPDATE users SET name = 'Edited ${id}' WHERE id = ${id}`)
 
+const STOPS: readonly (readonly [string, string, string, string])[] = [
+  [
+    'a mapped column is renamed',
+    'ALTER TABLE users RENAME email TO mail',
+    'ALTER TABLE users RENAME mail TO email',
+    'source_reshaped',
+  ],
+  ['the table is renamed', 'ALTER TABLE users RENAME TO people', 'ALTER TABLE people RENAME TO users', 'table_missing'],
+  [
+    'the table leaves the publication',
+    'ALTER PUBLICATION suprsync DROP TABLE users',
+    'ALTER PUBLICATION suprsync ADD TABLE ONLY users',
+    'publication_mismatch',
+  ],
+  [
+    'the publication no longer publishes deletes',
+    "ALTER PUBLICATION suprsync SET (publish = 'insert, update')",
+    "ALTER PUBLICATION suprsync SET (publish = 'insert, update, delete, truncate')",
+    'publication_mismatch',
+  ],
+]
+
+const UNWRITABLE: readonly (readonly [string, string, string, string])[] = [
+  ['the primary key is dropped', 'DROP CONSTRAINT users_pkey', 'ADD PRIMARY KEY (id)', 'primary_key_missing'],
+  ['rows tell nothing', 'REPLICA IDENTITY NOTHING', 'REPLICA IDENTITY DEFAULT', 'replica_identity_nothing'],
+]
+
 describe('stops with a code, and goes on when it is mended', () => {
-  test.each([
-    [
-      'a mapped column is renamed',
-      'ALTER TABLE users RENAME email TO mail',
-      'ALTER TABLE users RENAME mail TO email',
-      'source_reshaped',
-    ],
-    [
-      'the table is renamed',
-      'ALTER TABLE users RENAME TO people',
-      'ALTER TABLE people RENAME TO users',
-      'table_missing',
-    ],
-    [
-      'the table leaves the publication',
-      'ALTER PUBLICATION suprsync DROP TABLE users',
-      'ALTER PUBLICATION suprsync ADD TABLE ONLY users',
-      'publication_mismatch',
-    ],
-    [
-      'the publication no longer publishes deletes',
-      "ALTER PUBLICATION suprsync SET (publish = 'insert, update')",
-      "ALTER PUBLICATION suprsync SET (publish = 'insert, update, delete, truncate')",
-      'publication_mismatch',
-    ],
-  ])('%s', (_, alter, mend, code) =>
+  test.each(drawn(STOPS, 2))('%s', (_, alter, mend, code) =>
     world(async ({ database, emulator, broken, converged, untouched }) => {
       await statement(database, alter)
       const renamed = alter.includes('TO people') ? 'people' : 'users'
@@ -112,6 +115,19 @@ describe('stops with a code, and goes on when it is mended', () => {
       await converged()
       expect(emulator.users().has('2')).toBe(false)
     }),
+  )
+
+  test.each(drawn(UNWRITABLE, 2))(
+    '%s: the application could change no row because it is published',
+    (_, alter, mend, code) =>
+      world(async ({ database, broken, converged, untouched }) => {
+        await statement(database, `ALTER TABLE users ${alter}`)
+        await broken(code)
+        untouched()
+        await statement(database, `ALTER TABLE users ${mend}`)
+        await edit(database, 3)
+        await converged()
+      }),
   )
 
   test('a mapped column is dropped; then it is back, empty: only now it is', () =>
@@ -153,31 +169,33 @@ describe('stops with a code, and goes on when it is mended', () => {
     }))
 })
 
+const GOES_ON: readonly (readonly [string, string])[] = [
+  ['a column is added', 'ALTER TABLE users ADD note text DEFAULT 7'],
+  ['an unmapped column is dropped', 'ALTER TABLE users ADD extra int; ALTER TABLE users DROP extra'],
+  ['a mapped column gets another type', 'ALTER TABLE users ALTER points TYPE numeric(10, 2)'],
+  ['a mapped column is rewritten by its new type', "ALTER TABLE users ALTER points TYPE text USING 'p' || points"],
+  [
+    'two columns change places',
+    'ALTER TABLE users RENAME name TO x; ALTER TABLE users RENAME email TO name; ALTER TABLE users RENAME x TO email',
+  ],
+  ['the primary key has another type', 'ALTER TABLE users ALTER id TYPE int'],
+  ['the primary key is another', 'ALTER TABLE users DROP CONSTRAINT users_pkey, ADD PRIMARY KEY (points)'],
+  [
+    'the publication is dropped and made again',
+    'DROP PUBLICATION suprsync; CREATE PUBLICATION suprsync FOR TABLE ONLY users',
+  ],
+  [
+    'the publication is dropped, rows are written, and it is made again',
+    "DROP PUBLICATION suprsync; UPDATE users SET name = 'between' WHERE id = 7; DELETE FROM users WHERE id = 6; CREATE PUBLICATION suprsync FOR TABLE ONLY users",
+  ],
+  [
+    'the table is taken out of the publication and put back',
+    'ALTER PUBLICATION suprsync DROP TABLE users; DELETE FROM users WHERE id = 5; ALTER PUBLICATION suprsync ADD TABLE ONLY users',
+  ],
+]
+
 describe('goes on by itself', () => {
-  test.each([
-    ['a column is added', 'ALTER TABLE users ADD note text DEFAULT 7'],
-    ['an unmapped column is dropped', 'ALTER TABLE users ADD extra int; ALTER TABLE users DROP extra'],
-    ['a mapped column gets another type', 'ALTER TABLE users ALTER points TYPE numeric(10, 2)'],
-    ['a mapped column is rewritten by its new type', "ALTER TABLE users ALTER points TYPE text USING 'p' || points"],
-    [
-      'two columns change places',
-      'ALTER TABLE users RENAME name TO x; ALTER TABLE users RENAME email TO name; ALTER TABLE users RENAME x TO email',
-    ],
-    ['the primary key has another type', 'ALTER TABLE users ALTER id TYPE int'],
-    ['the primary key is another', 'ALTER TABLE users DROP CONSTRAINT users_pkey, ADD PRIMARY KEY (points)'],
-    [
-      'the publication is dropped and made again',
-      'DROP PUBLICATION suprsync; CREATE PUBLICATION suprsync FOR TABLE ONLY users',
-    ],
-    [
-      'the publication is dropped, rows are written, and it is made again',
-      "DROP PUBLICATION suprsync; UPDATE users SET name = 'between' WHERE id = 7; DELETE FROM users WHERE id = 6; CREATE PUBLICATION suprsync FOR TABLE ONLY users",
-    ],
-    [
-      'the table is taken out of the publication and put back',
-      'ALTER PUBLICATION suprsync DROP TABLE users; DELETE FROM users WHERE id = 5; ALTER PUBLICATION suprsync ADD TABLE ONLY users',
-    ],
-  ])('%s', (what, alter) =>
+  test.each(drawn(GOES_ON, 2))('%s', (what, alter) =>
     world(async ({ database, emulator, service, converged }) => {
       for (const each of alter.split('; ')) await statement(database, each)
       await edit(database, 1)
