@@ -5,6 +5,7 @@ import { backfillPace } from '../core/backfill-pace.ts'
 import type { Logger } from '../core/logger.ts'
 import { slotLagMs, walBudget } from '../core/slot-lag.ts'
 import type { CodeCounts, PendingReport, ReportedBackfill, SlotReport } from '../core/status-report.ts'
+import { invalidatedInMs, type WalSample, walRate, walSample } from '../core/wal-trend.ts'
 import type { Collector, Readings } from '../ops/readings.ts'
 import type { Queryable } from '../postgres/query.ts'
 import { readSlotReport } from '../postgres/slot-report.ts'
@@ -28,6 +29,8 @@ const TIMEOUT_MS = 2_000
 const STATEMENT_TIMEOUT_MS = 400
 /** What is more is shown as this many: a tenth of a second of every fifteen is what a gauge may cost. */
 const COUNT_LIMIT = 100_000
+/** Of the last scrapes: some minutes. */
+const WAL_SAMPLES = 5
 
 export function collectReadings({ state, source, slot, log }: ReadingsOptions): Collector {
   const ask = <T>(read: () => Promise<T>) => {
@@ -52,11 +55,14 @@ export function collectReadings({ state, source, slot, log }: ReadingsOptions): 
       held: await countHeld(db, COUNT_LIMIT),
     })),
   }))
+  // Between one scrape and the next.
+  let samples: readonly WalSample[] = []
   return async (signal) => {
     const { promise: late, resolve } = Promise.withResolvers<null>()
     const ending = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)])
     ending.addEventListener('abort', () => resolve(null), { once: true })
     const [slotReport, known] = await Promise.all([askSlot(late), askState(late)])
+    samples = slotReport === null ? [] : [...samples, walSample(slotReport, performance.now())].slice(-WAL_SAMPLES)
     return {
       ...pendingReadings(known?.pending ?? null),
       ...failedReadings(known?.failed ?? null),
@@ -65,6 +71,7 @@ export function collectReadings({ state, source, slot, log }: ReadingsOptions): 
         heldUsers: known.breaker.held.deletions + known.breaker.held.channels,
       }),
       ...backfillReadings(known?.backfill ?? null),
+      ...walReadings(slotReport, walRate(samples)),
       ...slotReadings(slotReport, known?.checkpoint?.sinceAdvancedMs ?? null),
     }
   }
@@ -87,6 +94,14 @@ function backfillReadings(backfill: ReportedBackfill | null): Readings {
 function failedReadings(failed: CodeCounts | null): Readings {
   if (!failed) return {}
   return { profilesFailed: Object.fromEntries(failed.byCode.map(({ code, count }) => [code, count])) }
+}
+
+function walReadings(slot: SlotReport | null, rate: number | null): Readings {
+  const inMs = slot && invalidatedInMs(slot, rate)
+  return {
+    ...(rate !== null && { walBytesPerSecond: rate }),
+    ...(inMs !== null && { slotInvalidatedInMs: inMs }),
+  }
 }
 
 function slotReadings(slot: SlotReport | null, sinceAdvancedMs: number | null): Readings {

@@ -1,13 +1,16 @@
 // Asks state, source and SuprSend for what `status` shows. Changes nothing; no answer takes long, none stops the others, and
 // what could not be read is a value that says why.
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '../config/config.ts'
 import { errorCode } from '../core/error.ts'
 import type { Finding } from '../core/finding.ts'
-import type { SourceReading, StateReading, StatusReport, Unreadable } from '../core/status-report.ts'
+import type { SlotReport, SourceReading, StateReading, StatusReport, Unreadable } from '../core/status-report.ts'
+import { walRate, walSample } from '../core/wal-trend.ts'
 import { reportError } from '../ops/error-report.ts'
 import { connectionConfig, openClient } from '../postgres/connection.ts'
 import { connectionFailure } from '../postgres/connection-failure.ts'
-import { readSourceReport } from '../postgres/slot-report.ts'
+import type { Queryable } from '../postgres/query.ts'
+import { readSlotReport, readSourceReport } from '../postgres/slot-report.ts'
 import { readBounded } from '../state/bounded-read.ts'
 import { countHeld, countRejected, readBreaker } from '../state/breaker-store.ts'
 import { countFailed, countLeftOut, countPending, countUsers } from '../state/counts.ts'
@@ -16,6 +19,8 @@ import { readCheckpoint } from '../state/ownership.ts'
 import { findState, readBackfillReport, readLockHolder } from '../state/report.ts'
 import { checkApi } from './preflight.ts'
 
+/** How long WAL is watched. */
+const MEASURED_MS = 1_100
 const CONNECT_TIMEOUT_MS = 5_000
 const READ_TIMEOUT_MS = 5_000
 /** Counting stops here: "at least". A second or two on a common server. */
@@ -39,9 +44,21 @@ async function readSource({ source }: Config): Promise<SourceReading> {
   const options = { applicationName: 'suprsync status', connectTimeoutMs: CONNECT_TIMEOUT_MS, settings }
   return await connected(
     () => openClient(connectionConfig(source.url.reveal(), options)),
-    async (client) => ({ kind: 'read' as const, ...(await readSourceReport(client, source.slot)) }),
+    async (client) => {
+      const report = await readSourceReport(client, source.slot)
+      return { kind: 'read' as const, ...report, walBytesPerSecond: await measureWal(client, report.slot) }
+    },
     (client) => client.end(),
   )
+}
+
+/** Where the server may give the slot up it matters how soon. */
+async function measureWal(client: Queryable, slot: SlotReport | null): Promise<number | null> {
+  if (slot?.safeWalBytes == null) return null
+  const first = walSample(slot, performance.now())
+  await delay(MEASURED_MS)
+  const later = await readSlotReport(client, slot.name)
+  return later && walRate([first, walSample(later, performance.now())])
 }
 
 async function readState({ state }: Config): Promise<StateReading> {

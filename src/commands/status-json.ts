@@ -6,6 +6,7 @@ import { backfillPace } from '../core/backfill-pace.ts'
 import { formatLsn } from '../core/lsn.ts'
 import type { Problem } from '../core/status-problems.ts'
 import { type CodeCounts, type StateReport, type StatusReport, totalOf } from '../core/status-report.ts'
+import { invalidatedInMs } from '../core/wal-trend.ts'
 
 export function statusJson(report: StatusReport, problems: readonly Problem[], config: Config): object {
   const { state, source, suprsend } = report
@@ -56,7 +57,7 @@ function ownerJson({ owner }: StateReport): object {
 
 function slotJson({ source }: StatusReport, name: string): object | null {
   if (source.kind !== 'read') return null
-  const { slot } = source
+  const { slot, walBytesPerSecond } = source
   if (slot === null) return { name, exists: false }
   return {
     name,
@@ -68,6 +69,8 @@ function slotJson({ source }: StatusReport, name: string): object | null {
     lag_bytes: slot.lagBytes,
     retained_wal_bytes: slot.retainedWalBytes,
     safe_wal_bytes: slot.safeWalBytes,
+    wal_bytes_per_second: walBytesPerSecond === null ? null : Math.round(walBytesPerSecond),
+    invalidated_in_s: seconds(invalidatedInMs(slot, walBytesPerSecond)),
   }
 }
 

@@ -8,11 +8,12 @@ import {
   type PendingReport,
   type ReportedBackfill,
   type ReportedCheckpoint,
-  type SlotReport,
+  type SourceReport,
   type StateReport,
   type StatusReport,
   totalOf,
 } from '../core/status-report.ts'
+import { invalidatedInMs } from '../core/wal-trend.ts'
 import { formatDuration } from '../ops/progress-text.ts'
 
 type Line = readonly [label: string, text: string]
@@ -25,7 +26,7 @@ export function formatStatus(
 ): string {
   const { source, state, suprsend } = report
   const lines: Line[] = [['source', source.kind === 'read' ? 'reachable' : 'cannot be read']]
-  if (source.kind === 'read') lines.push(...slotLines(source.slot, config.source.slot))
+  if (source.kind === 'read') lines.push(...slotLines(source, config.source.slot))
   if (state.kind === 'unreadable') lines.push(['state', 'cannot be read'])
   if (state.kind === 'missing') lines.push(['state', `the schema ${config.state.schema} has never been made`])
   if (state.kind === 'read') lines.push(...stateLines(state, report))
@@ -35,11 +36,13 @@ export function formatStatus(
   return [...body, '', ...problemLines(problems, terminal)].join('\n')
 }
 
-function slotLines(slot: SlotReport | null, name: string): readonly Line[] {
+function slotLines({ slot, walBytesPerSecond }: SourceReport, name: string): readonly Line[] {
   if (slot === null) return [['slot', `${name} does not exist`]]
   const activity = slot.activePid === null ? 'nobody streams' : `streamed by backend ${slot.activePid}`
   const state = slot.invalidationReason ?? slot.walStatus ?? 'nothing reserved'
-  const left = slot.safeWalBytes === null ? '' : `, ${bytes(slot.safeWalBytes)} left until it is invalidated`
+  const inMs = invalidatedInMs(slot, walBytesPerSecond)
+  const pace = inMs === null ? '' : `, ${formatDuration(inMs)} as WAL grows now`
+  const left = slot.safeWalBytes === null ? '' : `, ${bytes(slot.safeWalBytes)} left until it is invalidated${pace}`
   return [
     ['slot', `${slot.name}, ${activity}, ${state}`],
     ['', `${size(slot.lagBytes)} not confirmed, ${size(slot.retainedWalBytes)} of WAL kept${left}`],

@@ -130,6 +130,8 @@ export interface SourceReport {
   /** Null where the role may not ask. */
   readonly identity: { readonly systemIdentifier: string; readonly timeline: number } | null
   readonly slot: SlotReport | null
+  /** How fast WAL grows, bytes a second; null: it was not measured, for nothing limits what the slot may cost. */
+  readonly walBytesPerSecond: number | null
 }
 
 export interface SlotReport {

@@ -116,6 +116,11 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
   )
   const retained = gauge('suprsync_slot_retained_wal_bytes', 'WAL that the server keeps for the slot.')
   const safe = gauge('suprsync_slot_safe_wal_bytes', 'WAL that may be written before the server may give the slot up.')
+  const growth = gauge('suprsync_wal_growth_bytes_per_second', 'How fast WAL grows on the server.')
+  const invalidated = gauge(
+    'suprsync_slot_invalidated_seconds',
+    'Until the server may give the slot up, as WAL grows now.',
+  )
   const budget = gauge(
     'suprsync_slot_wal_budget',
     '0: enough is left of max_slot_wal_keep_size; 1: little; 2: it is used up.',
@@ -134,6 +139,8 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
     setOrHide(lagSeconds, seconds(readings.slotLagMs))
     setOrHide(retained, readings.slotRetainedWalBytes)
     setOrHide(safe, readings.slotSafeWalBytes)
+    setOrHide(growth, readings.walBytesPerSecond)
+    setOrHide(invalidated, seconds(readings.slotInvalidatedInMs))
     setOrHide(budget, readings.walBudget && BUDGETS[readings.walBudget])
   }
 

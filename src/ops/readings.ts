@@ -22,6 +22,10 @@ export interface Readings {
   readonly slotRetainedWalBytes?: number
   /** WAL that may yet be written before the server may give the slot up. */
   readonly slotSafeWalBytes?: number
+  /** How fast WAL grows on the server, bytes a second. */
+  readonly walBytesPerSecond?: number
+  /** Until the server may give the slot up, if nothing more were confirmed and WAL grew on like this. */
+  readonly slotInvalidatedInMs?: number
   readonly walBudget?: 'enough' | 'low' | 'spent'
 }
 

@@ -7,7 +7,10 @@ import { type Queryable, queryRows } from './query.ts'
 import { describeSlot, type Slot } from './slot.ts'
 import { identifySystem } from './system.ts'
 
-export async function readSourceReport(client: Queryable, slotName: string): Promise<SourceReport> {
+export async function readSourceReport(
+  client: Queryable,
+  slotName: string,
+): Promise<Omit<SourceReport, 'walBytesPerSecond'>> {
   const slot = await describeSlot(client, slotName)
   const server = await readServer(client)
   return {

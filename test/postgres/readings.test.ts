@@ -1,4 +1,5 @@
 // What `status` and the metrics count: right, cheap however many users there are, and bounded in time.
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Kysely, sql } from 'kysely'
 import { describe, expect, test } from 'vitest'
 import { collectReadings } from '../../src/commands/readings.ts'
@@ -135,6 +136,12 @@ describe('readings', () => {
       expect(readings.slotLagBytes).toBeGreaterThan(0)
       expect(readings.slotLagMs).toBeGreaterThanOrEqual(90_000)
       expect(readings.slotRetainedWalBytes).toBeGreaterThanOrEqual(readings.slotLagBytes ?? Number.NaN)
+      expect(readings.backfillRowsLeft).toBe(750)
+      // How fast WAL grows is known with the second look.
+      expect(readings).not.toHaveProperty('walBytesPerSecond')
+      await delay(1_100)
+      await database.query('CREATE TABLE more AS SELECT generate_series(1, 100000)')
+      expect((await read(never)).walBytesPerSecond).toBeGreaterThan(100_000)
     } finally {
       await db.destroy()
     }

@@ -28,6 +28,7 @@ const SOURCE: SourceReport = {
   database: 'app',
   identity: { systemIdentifier: '7', timeline: 1 },
   slot: SLOT,
+  walBytesPerSecond: null,
 }
 const SETTINGS = { slot: 'ours', recovery: 'manual' } as const
 const STATE: StateReport = {
