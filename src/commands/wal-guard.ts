@@ -39,9 +39,12 @@ interface WalState {
 const EVERY_MS = 2_000
 /** Where little is left, or the limit is a few segments of WAL. */
 const SOON_MS = 500
+/** The server lets go of WAL by itself so often. */
+const BY_ITSELF_MS = 15_000
 const SAMPLES = 30
 /** The server lists its transactions every 15 s. Who keeps WAL for longer is a transaction that stays open. */
 const PATIENCE_MS = 30_000
+const WARN_EVERY_MS = 60_000
 
 export class WalGuard implements WalRoom {
   readonly #options: WalGuardOptions
@@ -50,6 +53,11 @@ export class WalGuard implements WalRoom {
   #looking: Promise<void> | null = null
   #pagesWait = false
   #tooMuchSince: number | null = null
+  #saidThatPagesWait = false
+  /** What was warned of: under a small limit it comes and goes with each segment of WAL. */
+  #warned: { readonly level: WalState['level']; readonly atMs: number } | null = null
+  /** For the server to let go of WAL, since little was left. */
+  #asked = { times: 0, atMs: Number.NEGATIVE_INFINITY }
   /** Said already; null: the slot is dropped when it costs too much. */
   #leftBecause: string | null = null
 
@@ -65,7 +73,7 @@ export class WalGuard implements WalRoom {
   async run(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
       await this.#lookOnce(stop)
-      if (this.isScarce()) await this.#askToRelease()
+      await this.#askToRelease()
       await sleep((this.#state?.isAmple ?? true) ? EVERY_MS : SOON_MS, stop)
     }
   }
@@ -78,7 +86,9 @@ export class WalGuard implements WalRoom {
     while (!signal.aborted && !this.#state?.isAmple) {
       await this.#lookOnce(signal)
       if (!this.isScarce()) break
-      if (!this.#pagesWait) this.#options.log.info({}, 'the reading waits: little WAL is left before the slot is lost')
+      if (!this.#saidThatPagesWait)
+        this.#options.log.info({}, 'the reading waits: little WAL is left before the slot is lost')
+      this.#saidThatPagesWait = true
       this.#pagesWait = true
       await sleep(SOON_MS, signal)
     }
@@ -98,9 +108,14 @@ export class WalGuard implements WalRoom {
     return this.#looking
   }
 
+  /** Ever more rarely while it does not help, as where a transaction of the application is open. */
   async #askToRelease(): Promise<void> {
     const { release, capturing, log } = this.#options
-    if (capturing() !== 'streaming') return
+    if (!this.isScarce()) this.#asked = { times: 0, atMs: Number.NEGATIVE_INFINITY }
+    const { times, atMs } = this.#asked
+    const apartMs = Math.min(BY_ITSELF_MS, SOON_MS * 2 ** times)
+    if (!this.isScarce() || capturing() !== 'streaming' || performance.now() - atMs < apartMs) return
+    this.#asked = { times: times + 1, atMs: performance.now() }
     try {
       await release()
     } catch (error) {
@@ -118,10 +133,14 @@ export class WalGuard implements WalRoom {
       this.#state = null
       return
     }
-    this.#samples = [...this.#samples, walSample(report, performance.now())].slice(-SAMPLES)
+    const nowMs = performance.now()
+    if (nowMs - (this.#samples.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY) > SOON_MS)
+      this.#samples = [...this.#samples, walSample(report, nowMs)].slice(-SAMPLES)
     const level = walBudget(report)
     const inMs = invalidatedInMs(report, walRate(this.#samples))
-    if (level !== 'enough' && this.#state?.level !== level) {
+    if (this.#warned !== null && nowMs - this.#warned.atMs > WARN_EVERY_MS && level === 'enough') this.#warned = null
+    if (level !== 'enough' && this.#warned?.level !== level && this.#warned?.level !== 'spent') {
+      this.#warned = { level, atMs: nowMs }
       const seconds = inMs === null ? null : Math.round(inMs / 1_000)
       log.warn(
         { code: 'wal_budget_low', retained_bytes: report.retainedWalBytes, invalidated_in_s: seconds },
@@ -149,7 +168,7 @@ export class WalGuard implements WalRoom {
   async #whyNot(report: SlotReport): Promise<string | null> {
     const { source, slot, capturing, known } = this.#options
     if (capturing() === 'streaming') return null
-    const knowledge = await known().catch((error: unknown) => errorMessage(error))
+    const knowledge = await known().catch((error: unknown) => errorMessage(error) || (errorCode(error) ?? 'no answer'))
     if (typeof knowledge === 'string') {
       return `the state cannot be asked whether it is ours (${knowledge}); if it is, SELECT pg_drop_replication_slot('${slot}') frees the disk`
     }

@@ -86,6 +86,14 @@ const drop = ({ slot }: TestDatabase) => `SELECT pg_drop_replication_slot('${slo
 const make = ({ slot }: TestDatabase, plugin = 'pgoutput') =>
   `SELECT pg_create_logical_replication_slot('${slot}', '${plugin}')`
 
+/** While somebody streams from it. */
+async function dropInUse(database: TestDatabase): Promise<void> {
+  const end = `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '${database.slot}' AND active`
+  await until(async () => [await database.query(end), await database.query(drop(database))], {
+    what: 'the slot to be dropped',
+  })
+}
+
 const NOTHING = () => []
 type Statements = (database: TestDatabase) => readonly string[]
 
@@ -183,15 +191,7 @@ test('the slot goes while the service streams, under load: it recovers without a
     await using load = startWorkload({ database, seed: 7, users: USERS })
     for (const round of [1, 2]) {
       await until(() => load.transactions > round * 100, { what: 'load', timeoutMs: 20_000 })
-      await until(
-        async () => {
-          await database.query(
-            `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '${database.slot}' AND active`,
-          )
-          return database.query(drop(database))
-        },
-        { what: 'the slot to be dropped' },
-      )
+      await dropInUse(database)
       await until(
         async () => (await database.query('SELECT FROM suprsync.checkpoint WHERE era = $1', [round + 1])).length === 1,
         { what: 'the next era', timeoutMs: 20_000 },
@@ -230,4 +230,27 @@ test('by hand: the service says the code, delivers, and touches nothing; `run --
     }
     await using service = await start({ config: manual, args: ['--recover'] })
     await recovered(it, service)
+  }))
+
+test('a gap that comes back before anything is read: three recoveries at once, then it is left alone for a while', () =>
+  world(async (it) => {
+    const { database, start } = it
+    await settled(it)
+    await using service = await start({ config: { backfill: { max_rows_per_second: 1 } } })
+    await service.waitStreaming()
+    for (const era of [2, 3, 4]) {
+      await dropInUse(database)
+      await until(
+        async () =>
+          (await database.query('SELECT FROM suprsync.backfill WHERE era = $1 AND finished_at IS NULL', [era])).length >
+          0,
+        { what: `the readings of era ${era}`, timeoutMs: 20_000 },
+      )
+    }
+    await dropInUse(database)
+    await service.waitFor(
+      'the wait',
+      ({ err }) => code(err) === 'slot_missing' && JSON.stringify(err).includes('next attempt'),
+    )
+    expect(await database.query('SELECT era FROM suprsync.checkpoint')).toEqual([{ era: 4 }])
   }))

@@ -1,6 +1,7 @@
 // Making, describing and dropping the slot: never waiting for ever on the application, never leaving a slot behind.
 import { expect, test } from 'vitest'
 import { connectionConfig, openClient } from '../../src/postgres/connection.ts'
+import { logRunningTransactions } from '../../src/postgres/running-transactions.ts'
 import { createSlot, describeSlot, dropSlot } from '../../src/postgres/slot.ts'
 import { startCluster } from '../support/cluster.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -57,6 +58,24 @@ test('an open transaction of the application blocks us for the time-out only; it
     expect(await describeSlot(database.pool, database.slot)).toBeNull()
     await app.query('COMMIT')
     expect(await create(database)).toBeGreaterThan(0n)
+  } finally {
+    app.release()
+  }
+})
+
+test('whoever may replicate can have running transactions noted: no slot stays, and an open one is not waited for', async () => {
+  await using database = await createTestDatabase()
+  const connection = connectionConfig(database.urlAs(await database.createRole('REPLICATION')))
+  await logRunningTransactions(connection, database.slot)
+  await database.query('CREATE TABLE t (id int)')
+  const app = await database.pool.connect()
+  try {
+    await app.query('BEGIN; INSERT INTO t VALUES (1)')
+    const startedAt = performance.now()
+    await logRunningTransactions(connection, database.slot)
+    expect(performance.now() - startedAt).toBeLessThan(4_000)
+    await until(async () => (await describeSlot(database.pool, database.slot)) === null, { what: 'no slot to be left' })
+    await app.query('COMMIT')
   } finally {
     app.release()
   }
