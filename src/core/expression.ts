@@ -2,12 +2,13 @@
 // file that imports the CEL library. A missing JSON key or a NULL operand yields null, as in SQL; any other trouble is
 // `failed`, which the caller must not take for "false" (a failing `when` deletes nobody).
 import { Environment } from '@marcbachmann/cel-js'
+import { Digits } from './expression-digits.ts'
 import { PREFIX, RENAMED, withFunctions } from './expression-functions.ts'
 import { syntaxHint, typeHint } from './expression-hint.ts'
 import { Meter } from './expression-meter.ts'
 import { compilePattern } from './expression-pattern.ts'
 import { type Rewritten, rewriteExpression } from './expression-rewrite.ts'
-import { celType, celValue, jsonFromCel } from './expression-values.ts'
+import { celType, celValue, type Evaluation, jsonFromCel } from './expression-values.ts'
 import type { Json } from './json.ts'
 import { suggestion } from './nearest.ts'
 import type { ColumnType, Table, TextRow } from './row.ts'
@@ -71,14 +72,14 @@ export function compileExpression(text: string, table: Table): Expression | Expr
     const celName = found.notNull ? celType(found.type) : 'dyn'
     inputs.push({ name, index, type: found.type, celType: celName })
   }
-  const meter = new Meter()
-  const environment = withFunctions(new Environment(OPTIONS), meter)
+  const evaluation = { meter: new Meter(), digits: new Digits() }
+  const environment = withFunctions(new Environment(OPTIONS), evaluation)
   for (const input of inputs) environment.registerVariable(input.name, input.celType)
   try {
     const program = environment.parse(rewritten.text)
     const check = program.check()
     if (!check.valid) return mistypedFrom(check.error, rewritten.originalOffset)
-    return { kind: 'ok', type: check.type ?? 'dyn', evaluate: evaluator(program, inputs, meter) }
+    return { kind: 'ok', type: check.type ?? 'dyn', evaluate: evaluator(program, inputs, evaluation) }
   } catch (error) {
     return mistypedFrom(error, rewritten.originalOffset)
   }
@@ -96,7 +97,10 @@ const OPTIONS = { homogeneousAggregateLiterals: false, enableOptionalTypes: true
 const bare = new Environment(OPTIONS)
 
 /** What an expression may call. */
-const FUNCTIONS: readonly string[] = withFunctions(new Environment(OPTIONS), new Meter())
+const FUNCTIONS: readonly string[] = withFunctions(new Environment(OPTIONS), {
+  meter: new Meter(),
+  digits: new Digits(),
+})
   .getDefinitions()
   .functions.map(({ name }) => name)
   .filter((name) => !name.startsWith(PREFIX))
@@ -161,7 +165,7 @@ const FALSE: Evaluated = { kind: 'value', value: false }
 function evaluator(
   program: (context: Map<string, unknown>) => unknown,
   inputs: readonly Input[],
-  meter: Meter,
+  evaluation: Evaluation,
 ): (row: TextRow) => Evaluated {
   // One context for all rows: evaluation is synchronous and each call sets every name anew.
   const context = new Map<string, unknown>()
@@ -169,12 +173,13 @@ function evaluator(
     try {
       let chars = 0
       for (const { index } of inputs) chars += row[index]?.length ?? 0
-      meter.start(chars)
-      for (const { name, index, type } of inputs) context.set(name, celValue(type, row[index] ?? null, meter))
+      evaluation.meter.start(chars)
+      evaluation.digits.start()
+      for (const { name, index, type } of inputs) context.set(name, celValue(type, row[index] ?? null, evaluation))
       const value = program(context)
       if (value === true) return TRUE
       if (value === false) return FALSE
-      const json = jsonFromCel(value, meter)
+      const json = jsonFromCel(value, evaluation)
       return json === undefined ? { kind: 'failed', code: 'unsupported_result' } : { kind: 'value', value: json }
     } catch (error) {
       const { code, summary } = describe(error)
