@@ -5,7 +5,7 @@
 // hold up the process is charged for (expression-meter.ts). Pure; knows the AST only by its shape.
 import { turnCost } from './expression-cost.ts'
 import { PREFIX, RENAMED } from './expression-functions.ts'
-import { callName, type ExpressionNode, isMacro, nodesIn } from './expression-node.ts'
+import { callName, type ExpressionNode, isMacro, nodesIn, rowColumn } from './expression-node.ts'
 
 export interface Rewritten {
   readonly text: string
@@ -188,12 +188,4 @@ class Rewriter {
   #insert(at: number, text: string): void {
     this.#edits.push({ at, remove: 0, insert: text })
   }
-}
-
-/** `row["First Name"]` → `First Name`: the way to name a column whose name is no CEL identifier. */
-function rowColumn(node: ExpressionNode, bound: ReadonlySet<string>): string | null {
-  if (node.op !== '[]' || bound.has('row')) return null
-  const [left, right] = nodesIn(node.args)
-  const isRow = left?.op === 'id' && left.args === 'row'
-  return isRow && right?.op === 'value' && typeof right.args === 'string' ? right.args : null
 }
