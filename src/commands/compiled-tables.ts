@@ -15,7 +15,7 @@ import { PageReader } from '../postgres/pages.ts'
 import type { CompiledSource, MappedTable } from '../sync/row-mapper.ts'
 
 /** Raised when a release maps the same file otherwise: then every row is mapped anew. */
-const MAPPING_REVISION = 3
+const MAPPING_REVISION = 4
 
 export interface WantedColumns {
   readonly name: TableName

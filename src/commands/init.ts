@@ -26,6 +26,7 @@ import {
 import { mappingFile } from './init-file.ts'
 import { initJson, initText, notes } from './init-text.ts'
 import { printJson, printLine } from './output.ts'
+import { oneLine } from './yaml-text.ts'
 
 const DEFAULT_FILE = 'config/suprsync.yaml'
 
@@ -137,13 +138,28 @@ function propose(candidate: Candidate, survey: Survey): Proposal {
   const { table, reasons } = candidate
   const proposed = proposeMapping(table, survey, reasons.slice(0, 3).join(', ') || 'named by you')
   if (proposed.kind === 'ok') return proposed.proposal
-  const name = plainName(table)
+  const name = oneLine(plainName(table))
+  const next = 'choose another table with --table, or give this one such a column'
+  if (proposed.reason === 'no_key') {
+    const message = `The table ${name} has no primary key, and cannot be followed without one.`
+    throw new SuprsyncError('primary_key_missing', message, { details: { next } })
+  }
+  const { generated } = proposed
+  const but =
+    generated === null
+      ? ''
+      : ` ${oneLine(generated)} would be such a column, but is generated, and PostgreSQL does not replicate generated columns.`
   throw new SuprsyncError(
-    proposed.reason === 'no_key' ? 'primary_key_missing' : 'distinct_id_unknown',
-    proposed.reason === 'no_key'
-      ? `The table ${name} has no primary key, and cannot be followed without one.`
-      : `No column of ${name} can name a user: one is needed that is unique, never NULL, and no address.`,
-    { details: { next: 'choose another table with --table, or give this one such a column' } },
+    'distinct_id_unknown',
+    `No column of ${name} can name a user: one is needed that is unique, never NULL, and no address.${but}`,
+    {
+      details: {
+        next:
+          generated === null
+            ? next
+            : 'write the file with user.distinct_id: {value: CEL} of the columns that it is made of',
+      },
+    },
   )
 }
 

@@ -2,9 +2,10 @@
 // a text; and CEL's own where the library's would let a hostile row hold up the process: these stand under names of ours, which
 // expression-rewrite.ts puts in the place of CEL's. Pure, without a clock. A NULL operand fits none of them but coalesce, and so
 // yields NULL (expression.ts).
+import type { Digits } from './expression-digits.ts'
 import { ExpressionFailure, type Meter } from './expression-meter.ts'
 import { compilePattern, type Pattern } from './expression-pattern.ts'
-import { celFromJson } from './expression-values.ts'
+import { celFromJson, type Evaluation } from './expression-values.ts'
 import type { Json } from './json.ts'
 import { canonicalPhone } from './phone.ts'
 
@@ -22,10 +23,11 @@ const PHONE_UNITS = 20
 /** `1h30m` and the like. The library's reading of a longer one takes time with the third power of its digits. */
 const MAX_DURATION = 64
 
-export function withFunctions<R extends FunctionRegistry>(environment: R, meter: Meter): R {
+export function withFunctions<R extends FunctionRegistry>(environment: R, { meter, digits }: Evaluation): R {
   const functions: readonly (readonly [string, (...args: never[]) => unknown])[] = [
-    ...textFunctions(meter),
+    ...textFunctions(meter, digits),
     ...replacements(meter),
+    ['suprsync_digits(dyn): dyn', (value: unknown) => digits.whole(value)],
     ['e164(string): dyn', (text: string) => phone(meter, text, null)],
     ['e164(string, string): dyn', (text: string, region: string) => phone(meter, text, region)],
     ['json(string): dyn', (text: string) => parsed(meter, text)],
@@ -39,7 +41,7 @@ export function withFunctions<R extends FunctionRegistry>(environment: R, meter:
 
 type Functions = readonly (readonly [string, (...args: never[]) => unknown])[]
 
-function textFunctions(meter: Meter): Functions {
+function textFunctions(meter: Meter, digits: Digits): Functions {
   const lower = (text: string) => text.toLowerCase()
   const upper = (text: string) => text.toUpperCase()
   const split = (text: string, separator: string) => pieces(meter, text, separator)
@@ -58,7 +60,11 @@ function textFunctions(meter: Meter): Functions {
     [
       'join(list, string): string',
       (list: readonly unknown[], separator: string) =>
-        joined(meter, list.filter((item) => item !== null).map(String), separator),
+        joined(
+          meter,
+          list.filter((item) => item !== null).map((item) => String(digits.whole(item))),
+          separator,
+        ),
     ],
     ['replace(string, string, string): string', replaced],
     ['string.replace(string, string): string', replaced],

@@ -30,3 +30,18 @@ export function nodesIn(args: unknown): readonly ExpressionNode[] {
 function isNode(value: unknown): value is ExpressionNode {
   return typeof value === 'object' && value !== null && 'op' in value && 'args' in value && 'start' in value
 }
+
+/** `row["First Name"]` → `First Name`: the way to name a column whose name is no CEL identifier. */
+export function rowColumn(node: ExpressionNode, bound: ReadonlySet<string>): string | null {
+  if (node.op !== '[]' || bound.has('row')) return null
+  const [left, right] = nodesIn(node.args)
+  const isRow = left?.op === 'id' && left.args === 'row'
+  return isRow && right?.op === 'value' && typeof right.args === 'string' ? right.args : null
+}
+
+/** The operands of each `!` that are a column or a member of one. */
+export function negated(node: ExpressionNode): readonly ExpressionNode[] {
+  const operands = nodesIn(node.args)
+  const own = node.op === '!_' ? operands.filter(({ op }) => op === 'id' || op === '.' || op === '[]') : []
+  return [...own, ...operands.flatMap(negated)]
+}

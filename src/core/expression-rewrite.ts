@@ -5,7 +5,7 @@
 // hold up the process is charged for (expression-meter.ts). Pure; knows the AST only by its shape.
 import { turnCost } from './expression-cost.ts'
 import { PREFIX, RENAMED } from './expression-functions.ts'
-import { callName, type ExpressionNode, isMacro, nodesIn } from './expression-node.ts'
+import { callName, type ExpressionNode, isMacro, nodesIn, rowColumn } from './expression-node.ts'
 
 export interface Rewritten {
   readonly text: string
@@ -71,7 +71,8 @@ class Rewriter {
     else if (node.op === 'value' && node.args === null) this.#insertNull(node)
     else if (ACCESS.has(node.op)) this.#visitAccess(node, bound, { endsInValue: true })
     else if (node.op === 'call' && callName(node) === 'has') this.#visitHas(node, bound)
-    else if (node.op === 'call' && callName(node) === 'duration') this.#visitDuration(node, bound)
+    else if (node.op === 'call' && callName(node) === 'duration') this.#wrapArguments(node, bound, 'duration_text')
+    else if (node.op === 'call' && callName(node) === 'string') this.#wrapArguments(node, bound, 'digits')
     else if (node.op === 'rcall') this.#visitMethod(node, bound)
     else if (node.op === 'in' && bound.size > 0) this.#visitMembership(node, bound)
     else for (const child of nodesIn(node.args)) this.visit(child, bound)
@@ -176,9 +177,9 @@ class Rewriter {
     this.#insert(list.end, ')')
   }
 
-  #visitDuration(node: ExpressionNode, bound: ReadonlySet<string>): void {
+  #wrapArguments(node: ExpressionNode, bound: ReadonlySet<string>, by: string): void {
     for (const argument of nodesIn(node.args)) {
-      this.#insert(argument.start, `${PREFIX}duration_text(`)
+      this.#insert(argument.start, `${PREFIX}${by}(`)
       this.visit(argument, bound)
       this.#insert(argument.end, ')')
     }
@@ -187,12 +188,4 @@ class Rewriter {
   #insert(at: number, text: string): void {
     this.#edits.push({ at, remove: 0, insert: text })
   }
-}
-
-/** `row["First Name"]` → `First Name`: the way to name a column whose name is no CEL identifier. */
-function rowColumn(node: ExpressionNode, bound: ReadonlySet<string>): string | null {
-  if (node.op !== '[]' || bound.has('row')) return null
-  const [left, right] = nodesIn(node.args)
-  const isRow = left?.op === 'id' && left.args === 'row'
-  return isRow && right?.op === 'value' && typeof right.args === 'string' ? right.args : null
 }

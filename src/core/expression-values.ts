@@ -1,10 +1,17 @@
 // Column values as CEL sees them, and CEL results as JSON. Integers are BigInt both ways, so int8 keeps its digits;
-// numeric is a double (exact only within 15 digits, enough to compare with); dates are the ISO texts of values.ts, which
+// numeric is a double (exact only within 15 digits, enough to compare with; expression-digits.ts keeps the others); dates are the ISO texts of values.ts, which
 // compare in time order. No clock and no time zone is involved.
+import type { Digits } from './expression-digits.ts'
 import { ExpressionFailure, type Meter } from './expression-meter.ts'
 import type { Json } from './json.ts'
 import type { ColumnType } from './row.ts'
 import { OID, parseValue } from './values.ts'
+
+/** What one evaluation keeps. */
+export interface Evaluation {
+  readonly meter: Meter
+  readonly digits: Digits
+}
 
 /** The CEL type of a NOT NULL column. */
 export function celType(type: ColumnType): string {
@@ -29,7 +36,7 @@ export function celType(type: ColumnType): string {
 }
 
 /** @throws SyntaxError when an integer's text is none: the caller takes that for a failed row. */
-export function celValue(type: ColumnType, text: string | null, meter: Meter): unknown {
+export function celValue(type: ColumnType, text: string | null, { meter, digits }: Evaluation): unknown {
   if (text === null) return null
   if (type.kind !== 'array') {
     switch (type.baseOid) {
@@ -41,8 +48,9 @@ export function celValue(type: ColumnType, text: string | null, meter: Meter): u
         return BigInt(text)
       case OID.float4:
       case OID.float8:
-      case OID.numeric:
         return Number(text)
+      case OID.numeric:
+        return digits.read(text)
     }
   }
   if (type.kind === 'array' || type.baseOid === OID.json || type.baseOid === OID.jsonb) meter.json(text.length)
@@ -85,8 +93,9 @@ class JsonMap extends Map<string, unknown> {
 const NOTHING: ReadonlyMap<string, unknown> = new Map()
 
 /** Undefined for what has no JSON form: types, durations, bytes. */
-export function jsonFromCel(value: unknown, meter: Meter): Json | undefined {
-  meter.value()
+export function jsonFromCel(given: unknown, evaluation: Evaluation): Json | undefined {
+  evaluation.meter.value()
+  const value = evaluation.digits.whole(given)
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value
   if (typeof value === 'number') return Number.isFinite(value) ? value : undefined
   if (typeof value === 'bigint') {
@@ -95,14 +104,14 @@ export function jsonFromCel(value: unknown, meter: Meter): Json | undefined {
   }
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? undefined : value.toISOString()
   if (Array.isArray(value)) {
-    const items = value.map((item) => jsonFromCel(item, meter))
+    const items = value.map((item) => jsonFromCel(item, evaluation))
     return items.every((item) => item !== undefined) ? items : undefined
   }
   const entries = value instanceof Map ? [...value] : isPlainObject(value) ? Object.entries(value) : null
   if (entries === null) return undefined
   const members: [string, Json][] = []
   for (const [key, member] of entries) {
-    const json = jsonFromCel(member, meter)
+    const json = jsonFromCel(member, evaluation)
     if (json === undefined || typeof key === 'object') return undefined
     members.push([String(key), json])
   }

@@ -2,15 +2,17 @@
 // file that imports the CEL library. A missing JSON key or a NULL operand yields null, as in SQL; any other trouble is
 // `failed`, which the caller must not take for "false" (a failing `when` deletes nobody).
 import { Environment } from '@marcbachmann/cel-js'
+import { Digits } from './expression-digits.ts'
 import { PREFIX, RENAMED, withFunctions } from './expression-functions.ts'
 import { syntaxHint, typeHint } from './expression-hint.ts'
 import { Meter } from './expression-meter.ts'
+import { negated, rowColumn } from './expression-node.ts'
 import { compilePattern } from './expression-pattern.ts'
 import { type Rewritten, rewriteExpression } from './expression-rewrite.ts'
-import { celType, celValue, jsonFromCel } from './expression-values.ts'
+import { celType, celValue, type Evaluation, jsonFromCel } from './expression-values.ts'
 import type { Json } from './json.ts'
 import { suggestion } from './nearest.ts'
-import type { ColumnType, Table, TextRow } from './row.ts'
+import type { Column, ColumnType, Table, TextRow } from './row.ts'
 
 export type Evaluated =
   | { readonly kind: 'value'; readonly value: Json }
@@ -24,6 +26,8 @@ export interface ExpressionError {
   readonly position: number
   /** `; CEL writes == for =`, or nothing. */
   readonly hint?: string
+  /** The library's. */
+  readonly code?: string
 }
 
 /** One sentence without its end. */
@@ -56,6 +60,43 @@ export function expressionColumns(text: string): readonly string[] {
 }
 
 export function compileExpression(text: string, table: Table): Expression | ExpressionError {
+  // A value that was NULL would not be of the column's type.
+  const built = build(text, table, ({ notNull, type }) => (notNull ? celType(type) : 'dyn'))
+  if (built.kind === 'invalid') return built
+  const { type, program, inputs, evaluation } = built
+  return { kind: 'ok', type, evaluate: evaluator(program, inputs, evaluation) }
+}
+
+export interface TypedExpression {
+  readonly kind: 'ok'
+  /** Of the result where no column is NULL. */
+  readonly type: string
+  /** It takes `!` of a column that may be NULL, or of a member that a JSON document may lack. */
+  readonly negatesNull: boolean
+}
+
+/** As if no column could be NULL; no expression is refused for what this finds (expression-doubt.ts). */
+export function typedExpression(text: string, table: Table): TypedExpression | ExpressionError {
+  const built = build(text, table, ({ type }) => celType(type))
+  if (built.kind === 'invalid') return built
+  const operands = negated(bare.parse(text).ast).filter((operand) => {
+    const name = operand.op === 'id' ? String(operand.args) : rowColumn(operand, new Set())
+    // What is looked at elsewhere too (`has(a.b) && !a.b`) is seen to.
+    const isAlone = text.split(text.slice(operand.start, operand.end)).length === 2
+    return isAlone && (name === null || table.columns.some((column) => column.name === name && !column.notNull))
+  })
+  return { kind: 'ok', type: built.type, negatesNull: operands.length > 0 }
+}
+
+interface Built {
+  readonly kind: 'ok'
+  readonly type: string
+  readonly program: (context: Map<string, unknown>) => unknown
+  readonly inputs: readonly Input[]
+  readonly evaluation: Evaluation
+}
+
+function build(text: string, table: Table, typeOf: (column: Column) => string): Built | ExpressionError {
   const parsed = rewrite(text)
   if (parsed.kind === 'invalid') return parsed
   const { rewritten } = parsed
@@ -67,18 +108,16 @@ export function compileExpression(text: string, table: Table): Expression | Expr
       const message = `no column "${column}" in the table${suggestion(column, names(table))}`
       return { kind: 'invalid', message, position: Math.max(0, text.indexOf(column)) }
     }
-    // With strict types the library refuses `string == null`, so only NOT NULL columns are typed.
-    const celName = found.notNull ? celType(found.type) : 'dyn'
-    inputs.push({ name, index, type: found.type, celType: celName })
+    inputs.push({ name, index, type: found.type, celType: typeOf(found) })
   }
-  const meter = new Meter()
-  const environment = withFunctions(new Environment(OPTIONS), meter)
+  const evaluation = { meter: new Meter(), digits: new Digits() }
+  const environment = withFunctions(new Environment(OPTIONS), evaluation)
   for (const input of inputs) environment.registerVariable(input.name, input.celType)
   try {
     const program = environment.parse(rewritten.text)
     const check = program.check()
     if (!check.valid) return mistypedFrom(check.error, rewritten.originalOffset)
-    return { kind: 'ok', type: check.type ?? 'dyn', evaluate: evaluator(program, inputs, meter) }
+    return { kind: 'ok', type: check.type ?? 'dyn', program, inputs, evaluation }
   } catch (error) {
     return mistypedFrom(error, rewritten.originalOffset)
   }
@@ -96,7 +135,10 @@ const OPTIONS = { homogeneousAggregateLiterals: false, enableOptionalTypes: true
 const bare = new Environment(OPTIONS)
 
 /** What an expression may call. */
-const FUNCTIONS: readonly string[] = withFunctions(new Environment(OPTIONS), new Meter())
+const FUNCTIONS: readonly string[] = withFunctions(new Environment(OPTIONS), {
+  meter: new Meter(),
+  digits: new Digits(),
+})
   .getDefinitions()
   .functions.map(({ name }) => name)
   .filter((name) => !name.startsWith(PREFIX))
@@ -132,8 +174,8 @@ function names(table: Table): readonly string[] {
 }
 
 function invalidFrom(error: unknown, originalOffset: Rewritten['originalOffset']): ExpressionError {
-  const { summary, offset } = describe(error)
-  return { kind: 'invalid', message: summary, position: originalOffset(offset) }
+  const { code, summary, offset } = describe(error)
+  return { kind: 'invalid', message: summary, position: originalOffset(offset), code }
 }
 
 function mistypedFrom(error: unknown, originalOffset: Rewritten['originalOffset']): ExpressionError {
@@ -161,7 +203,7 @@ const FALSE: Evaluated = { kind: 'value', value: false }
 function evaluator(
   program: (context: Map<string, unknown>) => unknown,
   inputs: readonly Input[],
-  meter: Meter,
+  evaluation: Evaluation,
 ): (row: TextRow) => Evaluated {
   // One context for all rows: evaluation is synchronous and each call sets every name anew.
   const context = new Map<string, unknown>()
@@ -169,12 +211,13 @@ function evaluator(
     try {
       let chars = 0
       for (const { index } of inputs) chars += row[index]?.length ?? 0
-      meter.start(chars)
-      for (const { name, index, type } of inputs) context.set(name, celValue(type, row[index] ?? null, meter))
+      evaluation.meter.start(chars)
+      evaluation.digits.start()
+      for (const { name, index, type } of inputs) context.set(name, celValue(type, row[index] ?? null, evaluation))
       const value = program(context)
       if (value === true) return TRUE
       if (value === false) return FALSE
-      const json = jsonFromCel(value, meter)
+      const json = jsonFromCel(value, evaluation)
       return json === undefined ? { kind: 'failed', code: 'unsupported_result' } : { kind: 'value', value: json }
     } catch (error) {
       const { code, summary } = describe(error)

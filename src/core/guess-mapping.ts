@@ -12,8 +12,9 @@ import { kindOf, type Survey, type SurveyColumn, type SurveyTable, sameName } fr
 
 export type Proposed =
   | { readonly kind: 'ok'; readonly proposal: Proposal }
-  /** No primary key, or nothing that could name a user. */
-  | { readonly kind: 'unfit'; readonly reason: 'no_key' | 'no_id' }
+  | { readonly kind: 'unfit'; readonly reason: 'no_key' }
+  /** Nothing could name a user. `generated`: a column that only for that reason cannot. */
+  | { readonly kind: 'unfit'; readonly reason: 'no_id'; readonly generated: string | null }
 
 export interface Frameworks {
   readonly rails: boolean
@@ -24,7 +25,7 @@ export interface Frameworks {
 export function proposeMapping(table: SurveyTable, survey: Survey, why: string): Proposed {
   if (table.key.length === 0) return { kind: 'unfit', reason: 'no_key' }
   const distinctId = guessId(table)
-  if (distinctId === null) return { kind: 'unfit', reason: 'no_id' }
+  if (distinctId === null) return { kind: 'unfit', reason: 'no_id', generated: generatedId(table) }
   const { rails, supabase } = frameworksOf(table, survey)
   // Of Supabase's users every `role` is "authenticated".
   const columns = usableColumns(table).filter(({ name }) => !(supabase && name === 'role'))
@@ -74,6 +75,12 @@ function guessId(table: SurveyTable): { readonly column: string; readonly why: s
   return best === undefined
     ? null
     : { column: best.name, why: 'unique and never NULL; the primary key has several columns or no fit type' }
+}
+
+function generatedId(table: SurveyTable): string | null {
+  const columns = table.columns.map((column) => ({ ...column, generated: false }))
+  const { column } = guessId({ ...table, columns }) ?? { column: null }
+  return column
 }
 
 function identifies(column: SurveyColumn): boolean {

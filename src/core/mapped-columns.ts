@@ -8,6 +8,8 @@ export interface ColumnUse {
   readonly path: string
   /** What stands there: a source, of which a column is but one kind; a name and nothing else; or CEL. */
   readonly as: 'source' | 'name' | 'expression'
+  /** The CEL in which it stands. */
+  readonly expression?: string
 }
 
 /** Every column of the users table that the mapping reads, once each, in the order of the file. */
@@ -77,5 +79,5 @@ function name(column: string, path: string): readonly ColumnUse[] {
 
 function uses(expression: string | null, path: string): readonly ColumnUse[] {
   const columns = expression === null ? [] : expressionColumns(expression)
-  return columns.map((column) => ({ column, path, as: 'expression' }))
+  return columns.map((column) => ({ column, path, as: 'expression', expression: expression ?? '' }))
 }

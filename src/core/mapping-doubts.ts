@@ -1,11 +1,13 @@
 // What a mapping may well say, and hardly anybody means: `check` warns of it, and refuses nothing.
+import { expressionDoubt } from './expression-doubt.ts'
+import { type ColumnUse, childUses, usersUses } from './mapped-columns.ts'
 import type { MappingSpec, TableMapping } from './mapping-spec.ts'
 import { CHANNEL_KEYS, RESERVED_PROPERTIES } from './profile.ts'
 import type { Table } from './row.ts'
 import { userReferences } from './user-key.ts'
 
 export interface MappingDoubt {
-  readonly code: 'property_named_like_channel' | 'user_not_foreign_key'
+  readonly code: 'property_named_like_channel' | 'user_not_foreign_key' | 'expression_doubtful'
   /** The configuration's key. */
   readonly path: string
   readonly message: string
@@ -21,7 +23,21 @@ export function mappingDoubts(spec: MappingSpec): readonly MappingDoubt[] {
 }
 
 /** Of a mapping that fits the tables. @param tables the users table, then the child tables. */
-export function tableDoubts(spec: MappingSpec, [users, ...children]: readonly Table[]): readonly MappingDoubt[] {
+export function tableDoubts(spec: MappingSpec, tables: readonly Table[]): readonly MappingDoubt[] {
+  const uses = [usersUses(spec), ...spec.children.map(childUses)]
+  const ofExpressions = tables.flatMap((table, at) => expressionDoubts(uses[at] ?? [], table))
+  return [...ofExpressions, ...referenceDoubts(spec, tables)]
+}
+
+function expressionDoubts(uses: readonly ColumnUse[], table: Table): readonly MappingDoubt[] {
+  const expressions = new Map(uses.flatMap(({ path, expression: text }) => (text === undefined ? [] : [[path, text]])))
+  return [...expressions].flatMap(([path, text]) => {
+    const message = expressionDoubt(text, table, path.endsWith('.when'))
+    return message === null ? [] : [{ code: 'expression_doubtful', path, message: `${message}.` }]
+  })
+}
+
+function referenceDoubts(spec: MappingSpec, [users, ...children]: readonly Table[]): readonly MappingDoubt[] {
   return spec.children.flatMap(({ user }, at) => {
     const child = children[at]
     const references = users === undefined || child === undefined ? [] : userReferences(users, child)

@@ -93,11 +93,12 @@ test('a condition that does not fit the table is found before anything is starte
 test('what hardly anybody means is a warning, and passes', async () => {
   await using database = await createTestDatabase()
   await database.query(USERS)
-  const run = await runCheck(database, { profile: '{email: email, name: name}' })
+  const run = await runCheck(database, { when: '!deleted_at', profile: '{email: email, name: name}' })
   expect(run.code).toBe(0)
   expect(run.stdout).toMatch(
     /^warning +property_named_like_channel +\S+\.yaml:5:18 profile\.email: .* mean \$email\?$/m,
   )
+  expect(run.stdout).toMatch(/^warning +expression_doubtful +\S+\.yaml:4:31 user\.when: .* deleted_at == null\.$/m)
 })
 
 test('a wrong mapping file: exit code 2', async () => {

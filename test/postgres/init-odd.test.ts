@@ -80,6 +80,18 @@ test('a domain over citext is a text, and a child that could not be read is swit
   expect(yaml).toMatch(/^# {5}# user_id refers to public.users, but equal values may read differently/m)
 })
 
+test('a table whose only id is generated says so, and what to do', async () => {
+  await using database = await createTestDatabase()
+  await database.query(`
+    CREATE TABLE users (tenant int, nr int, email text, PRIMARY KEY (tenant, nr),
+      uid int NOT NULL GENERATED ALWAYS AS (tenant * 1000 + nr) STORED UNIQUE)`)
+  const run = await runCommand(['init', '--yes', '--stdout', '--url', database.url])
+  expect(run.code).not.toBe(0)
+  expect(run.stderr).toMatch(
+    / uid would be such a column, but is generated, .*\nnext: .* user\.distinct_id: \{value: CEL\}/,
+  )
+})
+
 test.each(TABLES)('%s', async (_, create, args) => {
   await using database = await createTestDatabase()
   await database.query(create)

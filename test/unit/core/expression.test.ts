@@ -102,6 +102,33 @@ describe('over a row', () => {
     expect(evaluate('type == "customer"', { type: null })).toEqual({ failed: 'variable_type_mismatch' })
   })
 
+  it.each<[string, unknown]>([
+    ['balance', '12345678901234567890.10'],
+    ['coalesce(balance, 0)', '12345678901234567890.10'],
+    ['active ? balance : null', '12345678901234567890.10'],
+    ['string(balance)', '12345678901234567890.10'],
+    ['plan + ":" + string(balance)', 'pro:12345678901234567890.10'],
+    ['join([plan, balance], " ")', 'pro 12345678901234567890.10'],
+    ['{"n": [balance, string(id)]}', { n: ['12345678901234567890.10', '9007199254740993'] }],
+    ['balance > 1000000.0', true],
+    ['balance > 5.0 ? 1 : 2', 1],
+    ['string(age)', null],
+  ])('no digit of a numeric is lost: %s', (text, expected) => {
+    expect(evaluate(text, { balance: '12345678901234567890.10' })).toEqual(expected)
+    expect(evaluate('string(balance)', { balance: '12.50' })).toBe('12.5')
+  })
+
+  it('says so where two numbers of the row are the same double', () => {
+    const both = table({ id: 'int4', a: 'numeric', b: 'numeric?' })
+    const compiled = compileExpression('coalesce(b, a)', both)
+    if (compiled.kind === 'invalid') throw new Error(compiled.message)
+    const row = (a: string, b: string | null) => compiled.evaluate(['1', a, b])
+    expect(row('0.12345678901234567890', '0.12345678901234567891')).toEqual({ kind: 'failed', code: 'inexact' })
+    expect(row('0.12345678901234567890', null)).toEqual({ kind: 'value', value: '0.12345678901234567890' })
+    expect(row('0.12345678901234567890', '7')).toEqual({ kind: 'value', value: 7 })
+    expect(row('NaN', null)).toEqual({ kind: 'failed', code: 'unsupported_result' })
+  })
+
   it('gives each row its own answer', () => {
     const compiled = compileExpression('age > 18', users)
     if (compiled.kind === 'invalid') throw new Error(compiled.message)

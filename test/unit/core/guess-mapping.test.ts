@@ -117,5 +117,13 @@ test('who is gone, and who is named by what', () => {
     { tenant: 'text', id: 'int8', email: 'text' },
     { key: ['tenant', 'id'], unique: [['tenant', 'id'], ['email']] },
   )
-  expect(proposeMapping(tenants, survey(tenants), 'x')).toMatchObject({ kind: 'unfit', reason: 'no_id' })
+  expect(proposeMapping(tenants, survey(tenants), 'x')).toEqual({ kind: 'unfit', reason: 'no_id', generated: null })
+  // The one that would do is not replicated.
+  const columns = tenants.columns.map((column) => ({ ...column, name: column.name === 'email' ? 'uid' : column.name }))
+  const made = {
+    ...tenants,
+    columns: columns.map((column) => ({ ...column, generated: column.name === 'uid' })),
+    unique: [['tenant', 'id'], ['uid']],
+  }
+  expect(proposeMapping(made, survey(made), 'x')).toMatchObject({ reason: 'no_id', generated: 'uid' })
 })
