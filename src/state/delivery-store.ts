@@ -2,7 +2,7 @@
 // appends the target to `sending` (write-ahead), so whatever happens next we know what SuprSend may hold; the record is a
 // compare-and-set on the claim, and leaves a user pending whose desired state moved on meanwhile. A loss that must not be sent
 // (losses.ts) is in no claim: who is due with nothing else is taken out of the queue by the claim that finds it.
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { AttemptRecord, Claim, ClaimOptions, DeliveryState } from '../core/delivery-port.ts'
 import type { Profile } from '../core/profile.ts'
 import type { Attempt } from '../core/unclear.ts'
@@ -31,40 +31,35 @@ const RECORDED: KnownColumns = { synced: sql.ref('i.synced'), sending: sql.ref('
 /** The loss has been sent. */
 const SETTLED = sql`(not i.held and i.retry_ms is null and i.failure is null and p.desired_hash is not distinct from i.target_hash)`
 
+/** Whoever loses nothing, or may. */
+const WITHOUT_LOSS = sql`(lost_at is null or not exists (select from breaker))`
+
 /** Of one statement, and how many of them a claim may take: a live edit waits for it, and so does who stops. */
 const PUT_BACK = 5_000
 const PUT_BACKS = 4
 
 export class DeliveryStore implements DeliveryState {
   readonly #db: StateDatabase
+  /** Lanes in which those stand first of whom nothing may be sent. */
+  readonly #keptInFront = new Set<number>()
 
   constructor(db: StateDatabase) {
     this.#db = db
   }
 
-  async claim({ owner, limit, lane, token }: ClaimOptions): Promise<readonly Claim[]> {
-    const { rows } = await sql<ClaimRecord>`
-      with due as materialized (
-        select distinct_id, sending, ${IS_KEPT} as kept, ${IS_KEPT} and ${onlyLoses(DESIRED, STORED)} as nothing from profile p
-        where due_at is not null and lane = ${lane} and due_at <= clock_timestamp() and claimed_by is distinct from ${owner}::uuid
-          and change_lsn < (select lsn from checkpoint)
-        order by due_at limit ${limit} for update skip locked)
-      update profile p set held = due.kept and not p.rejected, due_at = case when due.nothing then null else p.due_at end,
-        claimed_by = case when due.nothing then null else ${owner}::uuid end,
-        sending = case when due.nothing then p.sending else due.sending || jsonb_build_array(jsonb_build_object('token', ${token}::text,
-          'target', case when due.kept then ${heldTarget(DESIRED, STORED)} else p.desired end)) end
-      from due where p.distinct_id = due.distinct_id
-      returning p.distinct_id, case when due.kept then p.sending -> -1 -> 'target' else p.desired end as desired, p.desired_hash,
-        due.kept as held, due.nothing, p.lost_at is not null and not due.kept as loses, p.erase, p.synced, p.synced_hash,
-        due.sending as before, p.attempts, extract(epoch from coalesce(p.pending_since, p.changed_at))::float8 * 1000 as pending_ms`.execute(
-      this.#db,
-    )
+  async claim(options: ClaimOptions): Promise<readonly Claim[]> {
+    // Hundreds of thousands of losses that nobody has decided may stand before a live edit.
+    const before = this.#keptInFront.has(options.lane) ? await this.#claim(options, WITHOUT_LOSS) : []
+    const limit = options.limit - before.length
+    const rows = limit <= 0 ? [] : await this.#claim({ ...options, limit }, sql`true`)
     const claimed = rows.filter(({ nothing }) => !nothing)
-    // Many may stand before those who can be claimed.
-    if (claimed.length < rows.length) await this.#putBackKept(owner, lane)
-    return claimed.map((row) => ({
+    if (claimed.length < rows.length) {
+      this.#keptInFront.add(options.lane)
+      await this.#putBackKept(options.owner, options.lane)
+    } else if (limit > 0) this.#keptInFront.delete(options.lane)
+    return [...before, ...claimed].map((row) => ({
       distinctId: row.distinct_id,
-      token,
+      token: options.token,
       desired: row.desired,
       desiredHash: row.desired_hash,
       held: row.held,
@@ -76,6 +71,29 @@ export class DeliveryStore implements DeliveryState {
       attempts: row.attempts,
       pendingSince: row.pending_ms,
     }))
+  }
+
+  async #claim(
+    { owner, limit, lane, token }: ClaimOptions,
+    fits: RawBuilder<unknown>,
+  ): Promise<readonly ClaimRecord[]> {
+    const { rows } = await sql<ClaimRecord>`
+      with due as materialized (
+        select distinct_id, sending, ${IS_KEPT} as kept, ${IS_KEPT} and ${onlyLoses(DESIRED, STORED)} as nothing from profile p
+        where due_at is not null and lane = ${lane} and due_at <= clock_timestamp() and claimed_by is distinct from ${owner}::uuid
+          and change_lsn < (select lsn from checkpoint) and ${fits}
+        order by due_at limit ${limit} for update skip locked)
+      update profile p set held = due.kept and not p.rejected, due_at = case when due.nothing then null else p.due_at end,
+        claimed_by = case when due.nothing then null else ${owner}::uuid end,
+        sending = case when due.nothing then p.sending else due.sending || jsonb_build_array(jsonb_build_object('token', ${token}::text,
+          'target', case when due.kept then ${heldTarget(DESIRED, STORED)} else p.desired end)) end
+      from due where p.distinct_id = due.distinct_id
+      returning p.distinct_id, case when due.kept then p.sending -> -1 -> 'target' else p.desired end as desired, p.desired_hash,
+        due.kept as held, due.nothing, p.lost_at is not null and not due.kept as loses, p.erase, p.synced, p.synced_hash,
+        due.sending as before, p.attempts, extract(epoch from coalesce(p.pending_since, p.changed_at))::float8 * 1000 as pending_ms`.execute(
+      this.#db,
+    )
+    return rows
   }
 
   /** Of the first who are due, those of whom nothing may be sent are so no more. Those of the claim's own order and lane. */
