@@ -16,14 +16,15 @@ import {
   type Unreadable,
 } from '../core/start-decision.ts'
 import { WENT_BACK } from '../core/status-problems.ts'
-import { readTableFacts, type TableFacts } from '../postgres/catalogue.ts'
+import type { TableFacts } from '../postgres/catalogue.ts'
 import { connectionConfig, openClient } from '../postgres/connection.ts'
 import { readNewXid } from '../postgres/pages.ts'
+import { readTableAndAccess } from '../postgres/preflight-facts.ts'
 import { describePublication, ensurePublication } from '../postgres/publication.ts'
 import { type Queryable, queryRows } from '../postgres/query.ts'
 import { createSlot, describeSlot, dropSlot } from '../postgres/slot.ts'
 import { identifySystem } from '../postgres/system.ts'
-import { unbearableFindings } from '../postgres/table-findings.ts'
+import { accessFindings, unbearableFindings } from '../postgres/table-findings.ts'
 import { readSwitchLsn } from '../postgres/timeline.ts'
 import { readOwedBackfills } from '../state/backfill-store.ts'
 import type { StateDatabase } from '../state/database.ts'
@@ -205,10 +206,15 @@ function eraOf({ source }: Config, [users]: readonly [TableFacts, ...TableFacts[
 
 async function readFacts(client: Queryable, config: Config): Promise<readonly [TableFacts, ...TableFacts[]]> {
   const facts: TableFacts[] = []
-  for (const { name } of wantedTables(config)) {
-    const table = await readTableFacts(client, name)
-    if (!table) throw new SuprsyncError('table_missing', `There is no table ${sourceName(name)}.`)
-    const [unbearable] = unbearableFindings(table)
+  const [session] = await queryRows<{ role: string }>(client, 'select current_user::text as role')
+  for (const { name, columns } of wantedTables(config)) {
+    const found = await readTableAndAccess(client, { table: name, columns, publication: config.source.publication })
+    if (!found) throw new SuprsyncError('table_missing', `There is no table ${sourceName(name)}.`)
+    const { table, access } = found
+    const [unbearable] = [
+      ...unbearableFindings(table),
+      ...(access === null ? [] : accessFindings(name, access, session?.role ?? '')),
+    ]
     if (unbearable !== undefined) throw refused(unbearable)
     facts.push(table)
   }

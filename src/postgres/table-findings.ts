@@ -29,11 +29,7 @@ export function tableFindings(facts: TableFacts, wanted: WantedTable): readonly 
   if (facts.kind !== 'table' && facts.kind !== 'partitioned') {
     return [unsupported(`${quoteTable(facts.name)} is a ${facts.kind}; only tables can be replicated.`)]
   }
-  const findings: Finding[] = []
-  if (facts.hasChildren) {
-    const message = `Other tables inherit from ${quoteTable(facts.name)}: their rows show in it, but their changes are not replicated as its own.`
-    findings.push(unsupported(message))
-  }
+  const findings: Finding[] = [...heirFindings(facts)]
   if (facts.isPartition) {
     findings.push(unsupported(`${quoteTable(facts.name)} is a partition: name the partitioned table instead.`))
   }
@@ -51,10 +47,17 @@ export function tableFindings(facts: TableFacts, wanted: WantedTable): readonly 
 export function unbearableFindings(facts: TableFacts): readonly Finding[] {
   const { storages, key } = facts
   return [
+    ...heirFindings(facts),
     ...storages.flatMap((storage) => storageFindings(storage, [])),
     ...(key.length === 0 ? [keyFinding(facts, null)] : []),
     ...storages.flatMap((storage) => (storage.identityColumns.length === 0 ? identityFindings(storage, key) : [])),
   ]
+}
+
+function heirFindings(facts: TableFacts): readonly Finding[] {
+  if (!facts.hasChildren) return []
+  const message = `Other tables inherit from ${quoteTable(facts.name)}: their rows show in it, but their changes are not replicated as its own.`
+  return [unsupported(message)]
 }
 
 export function accessFindings(table: TableName, access: TableAccess, role: string): readonly Finding[] {

@@ -18,7 +18,6 @@ import { formatLsn, type Lsn, parseLsn } from '../core/lsn.ts'
 import { documentOf, type Profile, type ProfileDocument, type Reason } from '../core/profile.ts'
 import type { LiveChild, LiveRow } from '../core/profile-merge.ts'
 import type { TableState } from '../core/remap-decision.ts'
-import { parseSnapshot, type Snapshot } from '../core/snapshot.ts'
 import { rowId, type StoredRow } from '../core/source-row.ts'
 import { textArray } from './array-literal.ts'
 import { noteLeftOut, noteTable, type OwedTable, oweBackfills } from './backfill-store.ts'
@@ -27,23 +26,7 @@ import { forgetRows, writeBackfill, writeMarks, writeRows, writeSeen, writeTrunc
 import type { Schema, StateDatabase } from './database.ts'
 import { noteReturned } from './erase-store.ts'
 import { givenProfiles, profilesStatement, SOME_PARKED, type WrittenProfiles } from './profile-writes.ts'
-
-interface StoredRecord {
-  key: string
-  distinct_id: string | null
-  user_key: string | null
-  live: boolean
-  part_hash: string | null
-  era: number
-  duplicate: boolean
-  change_xid: string | null
-  change_lsn: string | null
-  read_snapshot: string | null
-}
-
-const STORED_COLUMNS = sql.raw(
-  'key, distinct_id, user_key, part is not null as live, part_hash, era, duplicate, change_xid::text, change_lsn::text, read_snapshot::text',
-)
+import { STORED_COLUMNS, type StoredRecord, storedRows } from './stored-row.ts'
 
 export class CaptureStore implements CaptureState {
   readonly #db: StateDatabase
@@ -66,7 +49,7 @@ export class CaptureStore implements CaptureState {
   async readRows(source: string, keys: readonly string[]): Promise<ReadonlyMap<string, StoredRow>> {
     const { rows } = await sql<StoredRecord>`
       select ${STORED_COLUMNS}
-      from source_row where source = ${source} and key = any(${textArray(keys)}::text[])`.execute(this.#db)
+      from source_row r where source = ${source} and key = any(${textArray(keys)}::text[])`.execute(this.#db)
     return new Map(storedRows(rows).map((row) => [row.key, row]))
   }
 
@@ -75,13 +58,12 @@ export class CaptureStore implements CaptureState {
     wanted: readonly { readonly key: string; readonly rowHash: string | null }[],
   ): Promise<ReadonlyMap<string, StoredRow | null>> {
     const { rows } = await sql<StoredRecord & { known: boolean }>`
-      select i.key, r.key is not null as known, r.distinct_id, r.user_key, r.part is not null as live, r.part_hash, r.era, r.duplicate,
-        r.change_xid::text, r.change_lsn::text, r.read_snapshot::text
+      select ${STORED_COLUMNS}, i.key, r.key is not null as known
       from unnest(${textArray(wanted.map(({ key }) => key))}::text[], ${textArray(wanted.map(({ rowHash }) => rowHash))}::text[]) as i (key, row_hash)
       left join lateral (select * from source_row s where s.source = ${source} and s.key = i.key limit 1) r on true
       where i.row_hash is null or r.row_hash is distinct from i.row_hash or r.era <> ${this.era}`.execute(this.#db)
-    const snapshots = new Map<string, Snapshot>()
-    return new Map(rows.map((row) => [row.key, row.known ? storedRow(row, snapshots) : null]))
+    const known = storedRows(rows)
+    return new Map(rows.map((row, at) => [row.key, row.known ? (known[at] ?? null) : null]))
   }
 
   async readLiveRows(
@@ -151,7 +133,7 @@ export class CaptureStore implements CaptureState {
 
   async readAny(source: string, { afterKey, limit }: Walk): Promise<readonly StoredRow[]> {
     const { rows } = await sql<StoredRecord>`
-      select ${STORED_COLUMNS} from source_row
+      select ${STORED_COLUMNS} from source_row r
       where source = ${source} and (${afterKey}::text is null or key > ${afterKey}::text) order by key limit ${limit}`.execute(
       this.#db,
     )
@@ -180,7 +162,7 @@ export class CaptureStore implements CaptureState {
   async #walk(source: string, { afterKey, limit }: Walk, fits: RawBuilder<unknown>): Promise<WalkedRows> {
     const { rows } = await sql<StoredRecord & { fits: boolean }>`
       select ${STORED_COLUMNS}, (part is not null or reasons is not null) and (${fits}) as fits
-      from source_row
+      from source_row r
       where source = ${source} and (${afterKey}::text is null or key > ${afterKey}::text)
       order by key limit ${limit}`.execute(this.#db)
     return {
@@ -307,30 +289,3 @@ interface Positions {
 }
 
 const NOWHERE: Positions = { lsn: null, pagesLsn: null, slicedLsn: null }
-
-/** Rows of one page share their snapshot, which is parsed once. */
-function storedRows(rows: readonly StoredRecord[]): readonly StoredRow[] {
-  const snapshots = new Map<string, Snapshot>()
-  return rows.map((row) => storedRow(row, snapshots))
-}
-
-function storedRow(row: StoredRecord, snapshots: Map<string, Snapshot>): StoredRow {
-  return {
-    key: row.key,
-    distinctId: row.distinct_id,
-    userKey: row.user_key,
-    live: row.live,
-    partHash: row.part_hash,
-    era: row.era,
-    duplicate: row.duplicate,
-    changeXid: row.change_xid === null ? null : BigInt(row.change_xid),
-    changeLsn: row.change_lsn === null ? null : parseLsn(row.change_lsn),
-    readSnapshot: row.read_snapshot === null ? null : cachedSnapshot(row.read_snapshot, snapshots),
-  }
-}
-
-function cachedSnapshot(text: string, snapshots: Map<string, Snapshot>): Snapshot {
-  const known = snapshots.get(text) ?? parseSnapshot(text)
-  snapshots.set(text, known)
-  return known
-}

@@ -94,6 +94,12 @@ const STOPS: readonly (readonly [string, string, string, string])[] = [
     "ALTER PUBLICATION suprsync SET (publish = 'insert, update, delete, truncate')",
     'publication_mismatch',
   ],
+  [
+    'another table inherits from it',
+    'CREATE TABLE more () INHERITS (users)',
+    'DROP TABLE more',
+    'table_kind_unsupported',
+  ],
 ]
 
 const UNWRITABLE: readonly (readonly [string, string, string, string])[] = [

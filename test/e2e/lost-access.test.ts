@@ -63,6 +63,39 @@ test.each<[string, Access]>([
   await database.query(`REASSIGN OWNED BY ${role} TO CURRENT_USER; DROP OWNED BY ${role}`)
 })
 
+test('the role may read the table no more: said with the code and the SQL of the preflight', async () => {
+  await using database = await createTestDatabase()
+  await createUsersTable(database)
+  await insertUsers(database, 20)
+  const role = await database.createRole('REPLICATION')
+  await database.query(`GRANT SELECT ON users TO ${role}; GRANT CREATE ON DATABASE ${database.name} TO ${role};
+    CREATE PUBLICATION suprsync FOR TABLE ONLY users`)
+  await using emulator = await startEmulator()
+  await using service = await startService({
+    ...{ databaseUrl: database.urlAs(role), emulatorUrl: emulator.url, slot: database.slot },
+  })
+  await service.waitStreaming()
+  const converged = () => expectConverged({ database, emulator, config: service.config, timeoutMs: 40_000 })
+  await converged()
+  for (const [lose, mend, code] of [
+    [
+      'ALTER TABLE users ENABLE ROW LEVEL SECURITY',
+      'ALTER TABLE users DISABLE ROW LEVEL SECURITY',
+      'row_security_hides_rows',
+    ],
+    [`REVOKE SELECT ON users FROM ${role}`, `GRANT SELECT ON users TO ${role}`, 'role_cannot_read'],
+  ] as const) {
+    await database.query(lose)
+    await database.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '${role}' AND application_name = 'suprsync'`,
+    )
+    await until(async () => (await service.readiness()).codes.includes(code), { what: code, timeoutMs: 20_000 })
+    await database.query("UPDATE users SET name = 'meanwhile', version = nextval('user_version') WHERE id <= 5")
+    await database.query(mend)
+    await converged()
+  }
+})
+
 /** Of the locks, which come first: without them nothing else is tried. */
 function failures(service: Service, code: string) {
   return service.log().filter(({ err, delayMs }) => delayMs !== undefined && JSON.stringify(err ?? null).includes(code))
