@@ -72,8 +72,8 @@ function readProperties(
     names.inFile([...at, index, 'from'])
     for (const [item, key] of (pick ?? []).entries()) {
       const place = [...at, index, 'pick', item]
-      if (Object.hasOwn(named, key)) report(place, `picks "${key}", which profile gives as well`)
-      if (picked.has(key)) report(place, `picks "${key}" twice`)
+      if (Object.hasOwn(named, key)) report(place, 'picks what profile gives as well')
+      if (picked.has(key)) report(place, 'picks what is picked already')
       picked.add(key)
     }
     return { column: from, pick: pick ?? null }
@@ -125,7 +125,7 @@ function requireOneOwner(own: Contribution, children: readonly ChildSpec[], repo
       const owner = owners.get(key)
       if (owner !== undefined && owner !== String(base)) {
         const where = owner === '' ? 'the users table' : `children[${owner.split(',')[1]}]`
-        report(path, `"${key}" is given by ${where} as well; a property has one value`)
+        report(path, `is given by ${where} as well; a property has one value`)
       } else owners.set(key, String(base))
     }
   }

@@ -7,12 +7,13 @@ export interface Pattern {
   readonly test: (text: string) => boolean
 }
 
-/** Null: it is none. `why` in RE2's words. */
+/** `why` in RE2's words, without the pattern: part of it may come from the environment (P8). */
 export function compilePattern(source: string): Pattern | { readonly why: string } {
   try {
     const compiled = RE2JS.compile(source)
     return { test: (text) => compiled.test(text) }
   } catch (error) {
-    return { why: error instanceof Error ? error.message : 'it cannot be read' }
+    // Sample: error parsing regexp: missing closing ): `(a`
+    return { why: error instanceof Error ? error.message.replace(/: `.*`$/s, '') : 'it cannot be read' }
   }
 }

@@ -17,6 +17,7 @@ export function whatWasMeant(
 ): string {
   const word = as === 'expression' ? WORDS_OF_CEL.get(column.toLowerCase()) : undefined
   if (word !== undefined) return `; CEL writes ${word}.`
+  if (as === 'expression' && column === table.name) return '; columns stand without their table.'
   const own = ownColumn(column, table)
   if (own !== null) return `; columns stand without their table: ${own}.`
   if (as === 'source' && COMPUTED.test(column)) return `; what is computed is {value: ${celOf(column)}}.`

@@ -378,9 +378,10 @@ profile:
     - {incoming_webhook: {url: "https://canary.example.com/T/B"}}
   $sms: {column: phone, region: {column: "\${TOKEN}"}}
   plan: "\${TOKEN}\${NAME}"
-properties: {from: "\${TOKEN:-settings}"}
+properties: {from: "\${TOKEN:-settings}", pick: ["\${TOKEN}", "\${TOKEN}"]}
 children:
   - {table: devices, user: ["\${TOKEN}"], when: "\${TOKEN}", profile: {$androidpush: token}}
+  - {table: phones, user: id, when: 'a.matches("\${TOKEN}(")', profile: {$sms: number}}
 `,
       { env: { ...ENV, TOKEN: TEXT, NAME: 'x', HOOK: `https://hooks.slack.com/${TEXT}` } },
     )
@@ -400,8 +401,10 @@ children:
       `config.yaml:11:42 profile.$sms.region.column: the name of a column stands in the file itself${TOKEN}`,
       `config.yaml:12:9 profile.plan: ${names('${TOKEN}${NAME}')} (from the environment: TOKEN, NAME)`,
       `config.yaml:13:20 properties.from: the name of a column stands in the file itself${TOKEN}`,
+      `config.yaml:13:61 properties.pick[1]: picks what is picked already${TOKEN}`,
       `config.yaml:15:29 children[0].user[0]: the name of a column stands in the file itself${TOKEN}`,
       `config.yaml:15:48 children[0].when: ${COLUMNS}${TOKEN}`,
+      `config.yaml:16:37 children[1].when: is no CEL expression: the pattern of matches is no RE2 expression: error parsing regexp: missing closing ) (at character 11)${TOKEN}`,
     ])
     expect(found.join('\n')).not.toContain('canary')
   })

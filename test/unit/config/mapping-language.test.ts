@@ -379,7 +379,7 @@ describe('mistakes', () => {
     [{ properties: { form: 'settings' } }, 'properties.form: unknown key'],
     [
       { profile: { a: 'a' }, properties: { from: 's', pick: ['a'] } },
-      'properties.pick[0]: picks "a", which profile gives as well',
+      'properties.pick[0]: picks what profile gives as well',
     ],
     [
       {
@@ -388,11 +388,11 @@ describe('mistakes', () => {
           { from: 't', pick: ['a'] },
         ],
       },
-      'properties[1].pick[0]: picks "a" twice',
+      'properties[1].pick[0]: picks what is picked already',
     ],
     [
       { profile: { a: 'a' }, children: [{ table: 't', user: 'u', profile: { a: 'b' } }] },
-      'children[0].profile.a: "a" is given by the users table as well',
+      'children[0].profile.a: is given by the users table as well',
     ],
     [
       {
@@ -402,7 +402,7 @@ describe('mistakes', () => {
           { table: 'v', user: 'u', properties: { from: 's', pick: 'a' } },
         ],
       },
-      'children[1].properties.pick: "a" is given by children[0] as well',
+      'children[1].properties.pick: is given by children[0] as well',
     ],
     [
       { profile: { n: 'n' }, children: [{ table: 'users', user: 'u', profile: { $sms: 'b' } }] },

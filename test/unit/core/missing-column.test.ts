@@ -19,6 +19,7 @@ it.each([
   ['name', 'premium', '.'],
   ['expression', 'delete_at', '; did you mean "deleted_at"?'],
   ['expression', 'premium', '; a text stands in quotes: "premium".'],
+  ['expression', 'users', '; columns stand without their table.'],
   ['expression', 'NULL', '; CEL writes null.'],
   ['expression', 'True', '; CEL writes true.'],
 ] as const)('%s %s', (as, column, expected) => {
