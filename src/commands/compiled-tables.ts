@@ -17,6 +17,9 @@ import type { CompiledSource, MappedTable } from '../sync/row-mapper.ts'
 /** Raised when a release maps the same file otherwise: then every row is mapped anew. */
 const MAPPING_REVISION = 4
 
+/** Raised when a release tells otherwise whose a row is: then everybody waits until all is read. */
+const OWNER_REVISION = 1
+
 export interface WantedColumns {
   readonly name: TableName
   readonly columns: readonly string[]
@@ -94,11 +97,14 @@ function mappingHashes({
   ...users
 }: MappingSpec): readonly Pick<MappedTable, 'mappingHash' | 'ownerHash'>[] {
   const owners = [users.distinctId, ...children.map(({ user }) => user)]
-  return [users, ...children].map((part, at) => ({ mappingHash: hashOf(part), ownerHash: hashOf(owners[at]) }))
+  return [users, ...children].map((part, at) => ({
+    mappingHash: hashOf([MAPPING_REVISION, part]),
+    ownerHash: hashOf([OWNER_REVISION, owners[at]]),
+  }))
 }
 
 function hashOf(part: unknown): string {
-  return digest(JSON.stringify([MAPPING_REVISION, part], withMaps))
+  return digest(JSON.stringify(part, withMaps))
 }
 
 /** Maps as lists of pairs: JSON would make `{}` of them. */
