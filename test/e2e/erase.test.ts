@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import type { JsonObject } from '../../src/core/json.ts'
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { drawn } from '../support/drawn.ts'
 import { type Run, runCommand } from '../support/installation.ts'
 import { expectConverged } from '../support/oracle.ts'
 import { type Service, startService } from '../support/service.ts'
@@ -65,7 +66,7 @@ async function gone({ database }: World, id: string): Promise<void> {
   )
 }
 
-describe.each(['delete', 'keep', 'clear'])('on_delete: %s', (policy) => {
+describe.each(drawn(['delete', 'keep', 'clear'], 2))('on_delete: %s', (policy) => {
   test.each(['with', 'without'])('%s a running service', (running) =>
     world(async (it) => {
       const { database, emulator, service, erase, traces } = it

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import type { FailPoint } from '../../src/core/fail-points.ts'
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { drawn } from '../support/drawn.ts'
 import { expectConverged, expectNeverBack } from '../support/oracle.ts'
 import { type LogLine, type Service, startService } from '../support/service.ts'
 import { createUsersTable, insertUsers, startWorkload } from '../support/workload.ts'
@@ -17,11 +18,13 @@ interface World extends AsyncDisposable {
   killTwiceAt(failPoint: `${FailPoint}:${number}`, after: () => Promise<void>): Promise<void>
 }
 
-test.each([
+const STEPS = [
   { failPoint: 'after_publication:1', slot: 'created' },
   { failPoint: 'after_slot:1', slot: 'adopted' },
   { failPoint: 'before_first_checkpoint:1', slot: 'adopted' },
-] as const)('killed $failPoint under load: goes on where it was', async ({ failPoint, slot }) => {
+] as const
+
+test.each(drawn(STEPS, 2))('killed $failPoint under load: goes on where it was', async ({ failPoint, slot }) => {
   await using world = await createWorld()
   const { database, emulator } = world
   await using load = startWorkload({ database, seed: 7, users: USERS })
@@ -41,7 +44,7 @@ test.each([
 })
 
 // Pages grow from 50 rows; each start reads three before it is killed: 50, 200 and 800.
-test.each(['in_state_transaction:4', 'in_backfill:3'] as const)(
+test.each(drawn(['in_state_transaction:4', 'in_backfill:3'] as const, 2))(
   'killed %s while it pages: the pages that were stored are not read again',
   async (failPoint) => {
     await using world = await createWorld()

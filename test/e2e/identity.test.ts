@@ -3,58 +3,62 @@
 import { expect, test } from 'vitest'
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { drawn } from '../support/drawn.ts'
 import { expectConverged } from '../support/oracle.ts'
 import { type Service, startService } from '../support/service.ts'
 import { until } from '../support/wait.ts'
 
-test.each(['append', 'replace'] as const)('ids exchanged, taken over and shared, POST %s', async (postReading) => {
-  await using world = await createWorld({ postReading })
-  const { database, emulator, service } = world
-  const converged = () => expectConverged({ database, emulator, config: service.config })
-  for (const [id, uid] of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].entries()) await insert(database, id + 1, uid)
-  await converged()
+test.each(drawn(['append', 'replace'] as const, 2))(
+  'ids exchanged, taken over and shared, POST %s',
+  async (postReading) => {
+    await using world = await createWorld({ postReading })
+    const { database, emulator, service } = world
+    const converged = () => expectConverged({ database, emulator, config: service.config })
+    for (const [id, uid] of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].entries()) await insert(database, id + 1, uid)
+    await converged()
 
-  // 1 and 2 exchange their ids, in one transaction and in two.
-  await database.query("UPDATE people SET uid = CASE uid WHEN 'a' THEN 'b' ELSE 'a' END WHERE id IN (1, 2)")
-  await converged()
-  expect(emails(emulator, 'a')).toEqual(['2@example.com'])
-  await database.query("UPDATE people SET uid = 'b' WHERE id = 2")
-  await database.query("UPDATE people SET uid = 'a' WHERE id = 1")
-  await converged()
-  expect(emails(emulator, 'b')).toEqual(['2@example.com'])
+    // 1 and 2 exchange their ids, in one transaction and in two.
+    await database.query("UPDATE people SET uid = CASE uid WHEN 'a' THEN 'b' ELSE 'a' END WHERE id IN (1, 2)")
+    await converged()
+    expect(emails(emulator, 'a')).toEqual(['2@example.com'])
+    await database.query("UPDATE people SET uid = 'b' WHERE id = 2")
+    await database.query("UPDATE people SET uid = 'a' WHERE id = 1")
+    await converged()
+    expect(emails(emulator, 'b')).toEqual(['2@example.com'])
 
-  // 3 is deleted and 4 takes its id over, while the first DELETE fails; then the other way round for 5 and 6.
-  for (const user of ['c', 'e']) {
-    emulator.addFault({ user, method: 'DELETE', times: 1, action: { kind: 'apply_then_status', status: 500 } })
-    emulator.addFault({ user, method: 'DELETE', times: 1, action: { kind: 'status', status: 503 } })
-  }
-  const before = emulator.history('c').length
-  await database.query('DELETE FROM people WHERE id = 3')
-  await until(() => emulator.history('c').length > before, { what: 'the first DELETE to be made' })
-  await database.query("UPDATE people SET uid = 'c' WHERE id = 4")
-  await database.query("UPDATE people SET uid = 'e' WHERE id = 6")
-  await until(async () => (await duplicates(database)).length === 1, {
-    what: 'the second holder of an id to be noticed',
-  })
-  await database.query('DELETE FROM people WHERE id = 5')
-  await converged()
-  expect(emails(emulator, 'c')).toEqual(['4@example.com'])
-  expect(emails(emulator, 'e')).toEqual(['6@example.com'])
-  expect([...emulator.users().keys()].sort()).toEqual(['a', 'b', 'c', 'e', 'g', 'h'])
+    // 3 is deleted and 4 takes its id over, while the first DELETE fails; then the other way round for 5 and 6.
+    for (const user of ['c', 'e']) {
+      emulator.addFault({ user, method: 'DELETE', times: 1, action: { kind: 'apply_then_status', status: 500 } })
+      emulator.addFault({ user, method: 'DELETE', times: 1, action: { kind: 'status', status: 503 } })
+    }
+    const before = emulator.history('c').length
+    await database.query('DELETE FROM people WHERE id = 3')
+    await until(() => emulator.history('c').length > before, { what: 'the first DELETE to be made' })
+    await database.query("UPDATE people SET uid = 'c' WHERE id = 4")
+    await database.query("UPDATE people SET uid = 'e' WHERE id = 6")
+    await until(async () => (await duplicates(database)).length === 1, {
+      what: 'the second holder of an id to be noticed',
+    })
+    await database.query('DELETE FROM people WHERE id = 5')
+    await converged()
+    expect(emails(emulator, 'c')).toEqual(['4@example.com'])
+    expect(emails(emulator, 'e')).toEqual(['6@example.com'])
+    expect([...emulator.users().keys()].sort()).toEqual(['a', 'b', 'c', 'e', 'g', 'h'])
 
-  // Two rows with one id: the lower key speaks for it, and the other one as soon as that is gone.
-  await database.query("UPDATE people SET uid = 'g' WHERE id = 8")
-  await until(async () => (await duplicates(database)).includes('8'), { what: 'the duplicate to be noticed' })
-  await converged()
-  expect(emails(emulator, 'g')).toEqual(['7@example.com'])
-  await database.query("UPDATE people SET email = 'late@example.com' WHERE id = 8")
-  await converged()
-  expect(emails(emulator, 'g')).toEqual(['7@example.com'])
-  await database.query('DELETE FROM people WHERE id = 7')
-  await converged()
-  expect(emails(emulator, 'g')).toEqual(['late@example.com'])
-  expect(await duplicates(database)).toEqual([])
-})
+    // Two rows with one id: the lower key speaks for it, and the other one as soon as that is gone.
+    await database.query("UPDATE people SET uid = 'g' WHERE id = 8")
+    await until(async () => (await duplicates(database)).includes('8'), { what: 'the duplicate to be noticed' })
+    await converged()
+    expect(emails(emulator, 'g')).toEqual(['7@example.com'])
+    await database.query("UPDATE people SET email = 'late@example.com' WHERE id = 8")
+    await converged()
+    expect(emails(emulator, 'g')).toEqual(['7@example.com'])
+    await database.query('DELETE FROM people WHERE id = 7')
+    await converged()
+    expect(emails(emulator, 'g')).toEqual(['late@example.com'])
+    expect(await duplicates(database)).toEqual([])
+  },
+)
 
 test.each([
   { policy: 'delete', left: null },

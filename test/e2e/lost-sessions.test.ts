@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { startEmulator } from '../../src/emulator/emulator.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { drawn } from '../support/drawn.ts'
 import { expectConverged, expectNeverBack } from '../support/oracle.ts'
 import { testSeed } from '../support/seed.ts'
 import { startService } from '../support/service.ts'
@@ -12,7 +13,7 @@ import { createUsersTable, insertUsers, seededRandom, startWorkload } from '../s
 
 const TIMES = 25
 
-test.each(['suprsync state', 'suprsync locks', 'suprsync'] as const)('sessions named %s', async (name) => {
+test.each(drawn(['suprsync state', 'suprsync locks', 'suprsync'] as const, 2))('sessions named %s', async (name) => {
   const seed = testSeed()
   const random = seededRandom(seed)
   await using database = await createTestDatabase()

@@ -1,4 +1,7 @@
-/** Every `step`-th of many like cases, for a run that must stay short; `SUPRSYNC_TEST_ALL=1` runs them all. */
+/** Cases that are many and alike, or wait for long by their nature, run all of them with `SUPRSYNC_TEST_ALL=1` only. */
+export const ALL = Boolean(process.env.SUPRSYNC_TEST_ALL)
+
+/** Every `step`-th of many like cases, for a run that must stay short. */
 export function drawn<T>(cases: readonly T[], step: number): T[] {
-  return process.env.SUPRSYNC_TEST_ALL ? [...cases] : cases.filter((_, at) => at % step === 0)
+  return ALL ? [...cases] : cases.filter((_, at) => at % step === 0)
 }
