@@ -137,7 +137,7 @@ describe('the table', () => {
     expect(await check(database)).toEqual([])
   })
 
-  test('table_kind_unsupported: view, materialized view, partition, parent of others', async () => {
+  test('table_kind_unsupported: view, materialized view, foreign table, partition, parent of others', async () => {
     await using database = await createTestDatabase()
     await database.query(`
       ${USERS};
@@ -146,10 +146,13 @@ describe('the table', () => {
       CREATE TABLE parts (id int PRIMARY KEY, email text, phone text) PARTITION BY RANGE (id);
       CREATE TABLE part PARTITION OF parts FOR VALUES FROM (0) TO (10);
       CREATE TABLE parent (id int PRIMARY KEY, email text, phone text);
-      CREATE TABLE child () INHERITS (parent)`)
+      CREATE TABLE child () INHERITS (parent);
+      CREATE FOREIGN DATA WRAPPER far; CREATE SERVER there FOREIGN DATA WRAPPER far;
+      CREATE FOREIGN TABLE abroad (id int, email text, phone text) SERVER there`)
     for (const [name, pattern] of [
       ['seen', /is a view/],
       ['kept', /is a materialized view/],
+      ['abroad', /is a foreign table/],
       ['part', /name the partitioned table/],
       ['parent', /inherit/],
     ] as const) {
