@@ -1,7 +1,7 @@
 // Before each stretch of capturing: publication, slot and checkpoint are there and fit together, or a gap is mended by beginning
 // a new era, or the reason is thrown (core/start-decision.ts decides). Each step finds what a killed start left behind.
 import type { Config } from '../config/config.ts'
-import { SuprsyncError } from '../core/error.ts'
+import { errorCode, SuprsyncError } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Finding } from '../core/finding.ts'
 import type { Logger } from '../core/logger.ts'
@@ -85,7 +85,9 @@ async function prepare(client: Queryable, options: SourceStartOptions): Promise<
   const { config, state, log, failPoints } = options
   const { source } = config
   const tables = await readFacts(client, config)
-  const checkpoint = await readCheckpoint(state)
+  const checkpoint = await readCheckpoint(state).catch((error: unknown) => {
+    throw isUndefined(error) ? stateGone(source.slot) : error
+  })
   // Made anew beside an old slot a publication would hide the gap since it was dropped.
   if (checkpoint === null) await publish(client, tables, options)
   const server = await readServer(client, tables, { ...options, checkpoint })
@@ -288,6 +290,18 @@ function unreadable(
 
 function tellsItsRows({ key, storages }: TableFacts): boolean {
   return key.length > 0 && storages.every((storage) => key.every((column) => storage.identityColumns.includes(column)))
+}
+
+/** UNDEFINED_TABLE, INVALID_SCHEMA_NAME. */
+function isUndefined(error: unknown): boolean {
+  return ['42P01', '3F000'].includes(errorCode(error) ?? '')
+}
+
+function stateGone(slot: string): SuprsyncError {
+  return new SuprsyncError(
+    'state_missing',
+    `The state was dropped while we run: what was sent is known to nobody any more. To begin anew drop its slot as well, SELECT pg_drop_replication_slot('${slot}'), and restart \`suprsync run\`.`,
+  )
 }
 
 function slotWanted(slot: string): SuprsyncError {

@@ -63,6 +63,28 @@ test.each<[string, Access]>([
   await database.query(`REASSIGN OWNED BY ${role} TO CURRENT_USER; DROP OWNED BY ${role}`)
 })
 
+test('the state is dropped while it runs: said, with what begins anew', async () => {
+  await using database = await createTestDatabase()
+  await createUsersTable(database)
+  await insertUsers(database, 5)
+  await using emulator = await startEmulator()
+  const given = { databaseUrl: database.url, emulatorUrl: emulator.url, slot: database.slot }
+  {
+    await using service = await startService(given)
+    await service.waitStreaming()
+    await expectConverged({ database, emulator, config: service.config })
+    await database.query(
+      "DROP SCHEMA suprsync CASCADE; UPDATE users SET name = 'later', version = nextval('user_version')",
+    )
+    await until(async () => (await service.readiness()).codes.includes('state_missing'), { what: 'state_missing' })
+    await service.stop()
+  }
+  await until(() => database.query('SELECT pg_drop_replication_slot($1)', [database.slot]), { what: 'the slot to go' })
+  await using service = await startService(given)
+  await service.waitStreaming()
+  await expectConverged({ database, emulator, config: service.config })
+})
+
 test('the role may read the table no more: said with the code and the SQL of the preflight', async () => {
   await using database = await createTestDatabase()
   await createUsersTable(database)
