@@ -155,6 +155,29 @@ async function waitForStandby(database: TestDatabase, name: string): Promise<voi
     },
     { what: 'the setting' },
   )
+  if (name !== '') await commitsWait(database)
+}
+
+/** The server's processes read a setting one after the other; commits wait once the checkpointer has. */
+async function commitsWait(database: TestDatabase): Promise<void> {
+  await until(
+    async () => {
+      const probe = new pg.Client({ connectionString: database.url })
+      await probe.connect()
+      const written = probe.query("SELECT pg_logical_emit_message(true, 'probe', '')").then(() => false)
+      const waiting = `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%probe%'`
+      const cancelled = until(async () => (await database.query(waiting)).length > 0, {
+        what: 'it to wait',
+        timeoutMs: 1_000,
+      })
+      const waits = await Promise.race([written, cancelled.then(() => true)])
+      if (waits) await written
+      else await cancelled.catch(() => undefined)
+      await probe.end()
+      return waits
+    },
+    { what: 'commits to wait for the standby' },
+  )
 }
 
 test('a mapped column that was added after the change: every row of that time is read again', async () => {
