@@ -3,42 +3,29 @@
 import type { Config } from '../config/config.ts'
 import { errorCode, SuprsyncError } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
-import type { Finding } from '../core/finding.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Lsn } from '../core/lsn.ts'
 import type { RecoveryPace } from '../core/recovery-pace.ts'
-import {
-  decideStart,
-  type FoundServer,
-  type KnownCheckpoint,
-  mayHaveForgotten,
-  type StartDecision,
-  type Unreadable,
-} from '../core/start-decision.ts'
+import { decideStart, type FoundServer, mayHaveForgotten, type StartDecision } from '../core/start-decision.ts'
 import { WENT_BACK } from '../core/status-problems.ts'
 import type { TableFacts } from '../postgres/catalogue.ts'
 import { connectionConfig, openClient } from '../postgres/connection.ts'
 import { readNewXid } from '../postgres/pages.ts'
-import { readTableAndAccess } from '../postgres/preflight-facts.ts'
-import { describePublication, ensurePublication } from '../postgres/publication.ts'
-import { type Queryable, queryRows } from '../postgres/query.ts'
-import { createSlot, describeSlot, dropSlot } from '../postgres/slot.ts'
-import { identifySystem } from '../postgres/system.ts'
-import { accessFindings, unbearableFindings } from '../postgres/table-findings.ts'
-import { readSwitchLsn } from '../postgres/timeline.ts'
+import { ensurePublication } from '../postgres/publication.ts'
+import type { Queryable } from '../postgres/query.ts'
+import { createSlot, dropSlot } from '../postgres/slot.ts'
 import { readOwedBackfills } from '../state/backfill-store.ts'
 import type { StateDatabase } from '../state/database.ts'
 import {
   beginEra,
   createCheckpoint,
-  hasSlotIntent,
   noteDoubt,
   noteSlotIntent,
   noteTimeline,
   readCheckpoint,
   readStateServer,
 } from '../state/ownership.ts'
-import { sourceName, wantedTables } from './compiled-tables.ts'
+import { type FollowedFacts, readFacts, readServer } from './source-facts.ts'
 
 export interface SourceStartOptions {
   readonly config: Config
@@ -143,7 +130,7 @@ async function waitForTurn({ code, message }: Recover, era: number, { state, pac
 /** Publication before slot, slot before the era: a killed recovery is found as the same gap, or as a slot ahead, again. */
 async function recover(
   client: Queryable,
-  tables: readonly [TableFacts, ...TableFacts[]],
+  tables: FollowedFacts,
   { decision, server, ...options }: SourceStartOptions & { readonly decision: Recover; readonly server: FoundServer },
 ): Promise<void> {
   const { config, state, log, failPoints } = options
@@ -201,95 +188,9 @@ function published(tables: readonly TableFacts[]) {
   return tables.map(({ name, kind }) => ({ name, partitioned: kind === 'partitioned' }))
 }
 
-function eraOf({ source }: Config, [users]: readonly [TableFacts, ...TableFacts[]], server: FoundServer) {
+function eraOf({ source }: Config, [users]: FollowedFacts, server: FoundServer) {
   const { systemIdentifier, timeline } = server
   return { systemIdentifier, timeline, slot: source.slot, tableOid: users.oid }
-}
-
-async function readFacts(client: Queryable, config: Config): Promise<readonly [TableFacts, ...TableFacts[]]> {
-  const facts: TableFacts[] = []
-  const [session] = await queryRows<{ role: string }>(client, 'select current_user::text as role')
-  for (const { name, columns } of wantedTables(config)) {
-    const found = await readTableAndAccess(client, { table: name, columns, publication: config.source.publication })
-    if (!found) throw new SuprsyncError('table_missing', `There is no table ${sourceName(name)}.`)
-    const { table, access } = found
-    const [unbearable] = [
-      ...unbearableFindings(table),
-      ...(access === null ? [] : accessFindings(name, access, session?.role ?? '')),
-    ]
-    if (unbearable !== undefined) throw refused(unbearable)
-    facts.push(table)
-  }
-  const [users, ...children] = facts
-  if (users === undefined) throw new SuprsyncError('table_missing', 'The mapping names no table.')
-  return [users, ...children]
-}
-
-/** It was all right at the start, and has changed since. */
-function refused({ code, message, sql }: Finding): SuprsyncError {
-  const mend = sql === undefined ? '' : ` ${sql}`
-  return new SuprsyncError(code, `${message} Nothing is followed until that is mended.${mend}`)
-}
-
-async function readServer(
-  client: Queryable,
-  [users, ...children]: readonly [TableFacts, ...TableFacts[]],
-  {
-    config,
-    state,
-    endedBy,
-    checkpoint,
-  }: Pick<SourceStartOptions, 'config' | 'state' | 'endedBy'> & { readonly checkpoint: KnownCheckpoint | null },
-): Promise<FoundServer> {
-  const { source } = config
-  const slot = await describeSlot(client, source.slot)
-  const system = await identifySystem(client)
-  const [server] = await queryRows<{ database: string; wal: string }>(
-    client,
-    'select current_database() as database, (pg_current_wal_flush_lsn() - $1::pg_lsn)::text as wal',
-    ['0/0'],
-  )
-  const systemIdentifier = system.systemIdentifier.toString()
-  const ours = !source.create || (await hasSlotIntent(state, source.slot, systemIdentifier))
-  const published = (await describePublication(client, source.publication, users.name)) !== null
-  const parted =
-    checkpoint !== null && checkpoint.timeline !== system.timeline && checkpoint.systemIdentifier === systemIdentifier
-  return {
-    systemIdentifier,
-    timeline: system.timeline,
-    switchLsn: parted
-      ? await readSwitchLsn(source.url.reveal(), { from: checkpoint.timeline, now: system.timeline })
-      : null,
-    walLsn: BigInt(server?.wal ?? '0') as Lsn,
-    database: server?.database ?? '',
-    tableOid: users.oid,
-    published,
-    unreadable: unreadable(endedBy, { published, tables: [users, ...children] }),
-    slot: slot && {
-      plugin: slot.plugin,
-      database: slot.database,
-      confirmedFlushLsn: slot.confirmedFlushLsn,
-      lost: slot.walStatus === 'lost' || slot.invalidationReason !== null,
-      ours,
-      active: slot.active,
-    },
-  }
-}
-
-/** UNDEFINED_OBJECT: until PostgreSQL 18 a publication must have been there when the WAL was written. */
-const NO_PUBLICATION = '42704'
-
-/** What ended the last stretch would end the next one as well, unless it is so now: then it can be mended. */
-function unreadable(
-  endedBy: string | null,
-  now: { readonly published: boolean; readonly tables: readonly TableFacts[] },
-): Unreadable | null {
-  if (endedBy === 'protocol_key_missing' && now.tables.every(tellsItsRows)) return 'keys'
-  return endedBy === NO_PUBLICATION && now.published ? 'publication' : null
-}
-
-function tellsItsRows({ key, storages }: TableFacts): boolean {
-  return key.length > 0 && storages.every((storage) => key.every((column) => storage.identityColumns.includes(column)))
 }
 
 /** UNDEFINED_TABLE, INVALID_SCHEMA_NAME. */

@@ -3,7 +3,7 @@
 // whose id moves. Here is what SuprSend is to hold of a user in the meantime. Who waits for something is *parked*: until everything
 // is read, then all at once become what their rows say. Pure.
 import { likeness } from './channel-value.ts'
-import { CHANNEL_KEYS, documentOf, type Profile, type ProfileDocument } from './profile.ts'
+import { CHANNEL_KEYS, documentOf, type Profile, type ProfileDocument, profileOf } from './profile.ts'
 import { fitProfile } from './profile-limit.ts'
 import { unite } from './profile-merge.ts'
 
@@ -52,8 +52,4 @@ export function takenBy(former: Profile, now: Profile | null): Profile {
 
 function isEmpty({ channels, properties }: Profile): boolean {
   return Object.keys(channels).length === 0 && Object.keys(properties).length === 0
-}
-
-function profileOf(document: ProfileDocument): Profile {
-  return JSON.parse(document.text) as Profile
 }

@@ -12,6 +12,7 @@ import {
   MAX_VALUES,
   type Profile,
   type ProfileDocument,
+  profileOf,
   type Reason,
 } from './profile.ts'
 import { fitProfile } from './profile-limit.ts'
@@ -95,7 +96,7 @@ export function withChildren(
     if (mine === undefined || profile.desired === null) return profile
     const { counted, reasons } = inOrder(sources, mine)
     if (counted.length === 0) return profile
-    const own = JSON.parse(profile.desired.text) as Profile
+    const own = profileOf(profile.desired)
     const whole = fitProfile(unite([own, ...counted.map(({ part }) => part)]))
     const ofRows = [...profile.reasons, ...counted.flatMap((child) => child.reasons)]
     return {

@@ -60,6 +60,11 @@ export function documentOf(profile: Profile): ProfileDocument {
   return { text, hash: digest(text) }
 }
 
+/** The other way round. */
+export function profileOf(document: ProfileDocument): Profile {
+  return JSON.parse(document.text) as Profile
+}
+
 export function profileHash(profile: Profile): string {
   return documentOf(profile).hash
 }

@@ -2,7 +2,7 @@
 // where the stored version and the new one become one.
 import type { RowWrite } from './capture-port.ts'
 import { type Lsn, later, NO_LSN } from './lsn.ts'
-import type { Profile } from './profile.ts'
+import { profileOf } from './profile.ts'
 import type { LiveChild, LiveRow } from './profile-merge.ts'
 import type { Snapshot } from './snapshot.ts'
 import { ABSENT, type PagedRow, type RowContent, rowId, type StoredRow, type StreamedRow } from './source-row.ts'
@@ -172,7 +172,7 @@ export function liveChildren(writes: readonly RowWrite[]): readonly LiveChild[] 
             source,
             key,
             userKey: content.userKey,
-            part: JSON.parse(content.part.text) as Profile,
+            part: profileOf(content.part),
             reasons: content.reasons,
             changeLsn: version.changeLsn,
           },

@@ -82,6 +82,11 @@ export function rowId(source: string, key: string): string {
   return `${source}\0${key}`
 }
 
+/** Rows of one table, by rowId. */
+export function byId(source: string, stored: ReadonlyMap<string, StoredRow>): ReadonlyMap<string, StoredRow> {
+  return new Map([...stored].map(([key, row]) => [rowId(source, key), row]))
+}
+
 /**
  * Equal hashes: the same values under the same mapping. PostgreSQL's text holds no NUL, so NUL parts the values; what
  * follows it tells NULL from text, else (NULL, '') and ('', NULL) would be one.

@@ -18,8 +18,9 @@ import type { RowEvent, StreamEvent } from '../core/stream-event.ts'
 import { Breather } from './breather.ts'
 import { type CaptureStart, CheckpointProgress } from './checkpoint-progress.ts'
 import { storeTruncate } from './mass-writes.ts'
+import type { ReadAhead } from './read-ahead.ts'
 import type { RowMapper } from './row-mapper.ts'
-import type { ReadAhead, StateWriter } from './state-writer.ts'
+import type { StateWriter } from './state-writer.ts'
 import { StoreQueue } from './store-queue.ts'
 
 export interface CaptureOptions {

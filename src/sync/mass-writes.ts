@@ -5,8 +5,8 @@ import { type Lsn, NO_LSN } from '../core/lsn.ts'
 import { sweptWrite, TouchedUsers, truncatedWrite, type UserTouch } from '../core/row-writes.ts'
 import type { Snapshot } from '../core/snapshot.ts'
 import type { WalRoom } from '../core/source-port.ts'
-import { ABSENT, type StoredRow } from '../core/source-row.ts'
-import { byId, type StateWriter } from './state-writer.ts'
+import { ABSENT, byId, type StoredRow } from '../core/source-row.ts'
+import type { StateWriter } from './state-writer.ts'
 
 const SLICE = 2_000
 

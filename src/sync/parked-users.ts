@@ -2,7 +2,7 @@
 // be so far, and what the rows that are being changed gave.
 import type { CaptureState, ProfileWrite } from '../core/capture-port.ts'
 import { type ChangedUser, meanwhileOfEdit, meanwhileOfPage, takenBy } from '../core/parking.ts'
-import type { Profile, ProfileDocument } from '../core/profile.ts'
+import { type Profile, type ProfileDocument, profileOf } from '../core/profile.ts'
 import type { RemapSteps } from '../core/remap-steps.ts'
 import { rowId } from '../core/source-row.ts'
 import type { Changed } from './assembly.ts'
@@ -97,8 +97,4 @@ function ofUser(distinctId: string): string {
 
 function ofRow(key: string | null): string {
   return `row ${key}`
-}
-
-function profileOf(document: ProfileDocument): Profile {
-  return JSON.parse(document.text) as Profile
 }

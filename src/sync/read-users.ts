@@ -1,9 +1,14 @@
 // Single rows of the users table, read by their keys beside the stream, and never in its way: who needs them goes on without.
 import type { Logger } from '../core/logger.ts'
 import { rowKey, rowKeyValues } from '../core/row.ts'
-import type { SourceTable } from '../core/source-port.ts'
+import type { Page, SourceTable } from '../core/source-port.ts'
+import type { PagedRow } from '../core/source-row.ts'
 import type { RowMapper } from './row-mapper.ts'
-import type { PagedRows } from './state-writer.ts'
+
+/** Rows of a page, mapped. */
+export interface PagedRows extends Omit<Page, 'rows'> {
+  readonly rows: readonly PagedRow[]
+}
 
 export interface UsersReader {
   readonly users: SourceTable

@@ -9,22 +9,19 @@ import type { Metrics } from '../core/metrics.ts'
 import type { RemapSteps } from '../core/remap-steps.ts'
 import { pagedWrite, streamedWrite, TouchedUsers } from '../core/row-writes.ts'
 import { parseSnapshot } from '../core/snapshot.ts'
-import type { Page } from '../core/source-port.ts'
 import {
-  ABSENT,
+  byId,
   judgePaged,
   judgeStreamed,
-  needsVersion,
-  type PagedRow,
-  type RowContent,
   rowId,
   type StoredRow,
   type StreamedRow,
   type StreamVerdict,
 } from '../core/source-row.ts'
 import { assembleUsers } from './assembly.ts'
-import { Breather } from './breather.ts'
 import { parkUsers } from './parked-users.ts'
+import { type ReadAhead, type Reading, readStored } from './read-ahead.ts'
+import type { PagedRows } from './read-users.ts'
 import type { RowMapper } from './row-mapper.ts'
 
 export interface StateWriterOptions {
@@ -47,23 +44,6 @@ export interface StateWriterOptions {
   readonly onPending: () => void
 }
 
-/** Rows of a page, mapped. */
-export interface PagedRows extends Omit<Page, 'rows'> {
-  readonly rows: readonly PagedRow[]
-}
-
-/** What was read and mapped for a batch before its turn came. */
-export interface ReadAhead {
-  readonly rows: readonly StreamedRow[]
-  /** Of the rows, as rowId gives them; so are all keys below. */
-  readonly ids: ReadonlySet<string>
-  /** The rows that differ from what is stored; null: unknown to state. */
-  readonly stored: Map<string, StoredRow | null>
-  readonly contents: Map<string, RowContent>
-  /** Rows that were being written when this was read, or since: they are read again. */
-  readonly stale: Set<string>
-}
-
 const NOTHING: Omit<StateCommit, 'lane'> = {
   rows: [],
   seen: null,
@@ -75,7 +55,6 @@ const NOTHING: Omit<StateCommit, 'lane'> = {
   backfill: null,
   pagesLsn: null,
 }
-const BREATHE_EVERY_ROWS = 50
 
 /** Rows to be written, and what is known of them. */
 export interface Writes {
@@ -135,7 +114,7 @@ export class StateWriter {
     const ahead: ReadAhead = { rows, ids, stored: new Map(), contents: new Map(), stale }
     this.#ahead.add(ahead)
     try {
-      await this.#read(ahead, rows)
+      await readStored(this.#reading, ahead, rows)
       return ahead
     } catch (error) {
       this.#ahead.delete(ahead)
@@ -150,7 +129,8 @@ export class StateWriter {
       const { rows, stale } = ahead
       if (stale.size > 0) {
         for (const id of stale) ahead.stored.delete(id)
-        await this.#read(
+        await readStored(
+          this.#reading,
           ahead,
           rows.filter(({ source, key }) => stale.has(rowId(source, key))),
         )
@@ -213,28 +193,13 @@ export class StateWriter {
     return new Set(live.map(({ key }) => key).filter((key) => read.has(key) || !unread.includes(key)))
   }
 
-  get #paging(): boolean {
-    return this.#owedBackfills > 0
+  get #reading(): Reading {
+    const { state, mapper } = this.#options
+    return { state, mapper, isPaging: () => this.#paging }
   }
 
-  async #read(ahead: ReadAhead, rows: readonly StreamedRow[]): Promise<void> {
-    const { state, mapper } = this.#options
-    const breather = new Breather(BREATHE_EVERY_ROWS)
-    for (const [source, some] of Map.groupBy(rows, (row) => row.source)) {
-      const changed = await state.readChangedRows(
-        source,
-        some.map((row) => ({ key: row.key, rowHash: needsVersion(row, this.#paging) ? null : row.rowHash })),
-      )
-      for (const { key, row, content } of some) {
-        const known = changed.get(key)
-        if (known === undefined) continue
-        const id = rowId(source, key)
-        ahead.stored.set(id, known)
-        if (ahead.contents.has(id)) continue
-        ahead.contents.set(id, content ?? (row === null ? ABSENT : mapper.content(source, row)))
-        if (breather.isDue()) await breather.breathe()
-      }
-    }
+  get #paging(): boolean {
+    return this.#owedBackfills > 0
   }
 
   storePage(source: string, page: PagedRows & { readonly backfill: BackfillProgress }): Promise<void> {
@@ -330,8 +295,4 @@ export class StateWriter {
     this.#turn = result.catch(() => undefined) // the caller gets the error; the next turn is not its business
     return result
   }
-}
-
-export function byId(source: string, stored: ReadonlyMap<string, StoredRow>): ReadonlyMap<string, StoredRow> {
-  return new Map([...stored].map(([key, row]) => [rowId(source, key), row]))
 }

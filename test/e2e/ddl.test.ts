@@ -247,7 +247,7 @@ test('the table is renamed and back, and replaced by a copy, under load', () =>
     const stop = new AbortController()
     const load = (async () => {
       for (let at = 0; !stop.signal.aborted; at += 1) {
-        // It finds the table, or not, as any statement of the application would.
+        // While the table has another name the statement fails, whoever made it.
         await database.query(`UPDATE users SET name = 'Load ${at}' WHERE id = ${1 + (at % 10)}`).catch((error) => {
           if (error.code !== '42P01') throw error
         })

@@ -70,7 +70,7 @@ test('what the stream still has of the user from before makes nobody', () =>
       { what: 'nothing to be due' },
     )
     expect(emulator.history('42').filter(({ state }) => state !== null)).toEqual([])
-    // Who comes back later is a user as any other.
+    // One who is made after the erasure is told as if there had been none.
     await database.query("INSERT INTO users (id, email) VALUES (42, 'again@example.com')")
     await until(() => emulator.users().get('42')?.channels.$email?.[0] === 'again@example.com', { what: 'user 42' })
   }))
