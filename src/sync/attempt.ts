@@ -199,12 +199,22 @@ function ended(claim: Claim, known: Knowledge, run: Extract<Run, { kind: 'ended'
   return { kind: 'failed', outcome, record: { ...record, ...consequence(claim, outcome) } }
 }
 
-/** When our own code failed on this user: what may have been sent is unclear. Computes nothing that could fail again. */
+/** When our own code failed on this user: what may have been sent is unclear. Computes nothing that could fail again for good. */
 export function brokenAttempt(claim: Claim): AttemptEnd {
   const { synced, syncedHash, token, desired } = claim
-  const unclear = [...claim.unclear, { token, target: desired }]
+  const unclear = compactedIfItCan([...claim.unclear, { token, target: desired }])
   const record = { claim, synced, syncedHash, unclear, ...consequence(claim, UNREADABLE) }
   return { kind: 'failed', outcome: UNREADABLE, record }
+}
+
+/** What breaks each time is tried for weeks: its list must not grow with every try. */
+function compactedIfItCan(attempts: readonly Attempt[]): readonly Attempt[] {
+  try {
+    return compactAttempts(attempts)
+  } catch {
+    // This may be what broke.
+    return attempts
+  }
 }
 
 function consequence(claim: Claim, outcome: Outcome): Pick<AttemptRecord, 'attempts' | 'failure' | 'retryInMs'> {

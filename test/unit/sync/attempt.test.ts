@@ -5,7 +5,7 @@ import type { Claim } from '../../../src/core/delivery-port.ts'
 import type { Json } from '../../../src/core/json.ts'
 import { outcomeOf } from '../../../src/core/outcome.ts'
 import { fingerprintOf, secretReference } from '../../../src/core/secret-reference.ts'
-import { type AttemptPolicy, attemptUser, type Send } from '../../../src/sync/attempt.ts'
+import { type AttemptPolicy, attemptUser, brokenAttempt, type Send } from '../../../src/sync/attempt.ts'
 
 const CLAIM: Claim = {
   distinctId: 'ann',
@@ -93,4 +93,15 @@ test.each([400, 422, 500])('a refusal that quotes the token shows it to nobody: 
   expect(end.kind).toBe('failed')
   expect(JSON.stringify(end)).not.toMatch(/canary/)
   expect(JSON.stringify(end.kind === 'failed' && [end.outcome, end.record.failure])).not.toContain('ann@')
+})
+
+test('a user on whom our own code fails each time: what is unclear of it does not grow with every try', () => {
+  let claim = CLAIM
+  for (let time = 0; time < 50; time += 1) {
+    const end = brokenAttempt({ ...claim, token: `t${time}` })
+    if (end.kind !== 'failed') throw new Error('it did not fail')
+    expect(end.record.unclear.at(-1)).toEqual({ token: `t${time}`, target: CLAIM.desired })
+    claim = { ...claim, unclear: end.record.unclear }
+  }
+  expect(claim.unclear).toHaveLength(1)
 })
