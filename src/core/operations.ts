@@ -59,6 +59,30 @@ export function operationsOf(change: Change): readonly Operation[] {
   ]
 }
 
+/** Half of what a body may have (800 KB, https://docs.suprsend.com). */
+const MAX_BODY_BYTES = 400_000
+
+/**
+ * The operations in order, in as many requests as they need: what was tried for long may have left more to remove than one body
+ * holds. Each operation is of one value, and far smaller.
+ */
+export function inBodies(operations: readonly Operation[]): readonly (readonly Operation[])[] {
+  // A value has 10 KB at most.
+  if (operations.length < 40) return operations.length === 0 ? [] : [operations]
+  const bodies: Operation[][] = []
+  let left = 0
+  for (const operation of operations) {
+    const bytes = Buffer.byteLength(JSON.stringify(operation)) + 1
+    if (bytes > left) {
+      bodies.push([])
+      left = MAX_BODY_BYTES
+    }
+    bodies.at(-1)?.push(operation)
+    left -= bytes
+  }
+  return bodies
+}
+
 /** The body of POST, as the reference page shows it: channel keys with arrays, properties flat beside them. */
 export function postBody(profile: Profile): JsonObject {
   const lists = new Map<ChannelKey, Json[]>()
