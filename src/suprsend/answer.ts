@@ -14,6 +14,9 @@ export const MAX_BODY_BYTES = 1_048_576
 /** More than any message; what is of no use is not kept. */
 const CUT_BYTES = 4_096
 
+/** A body of a megabyte may come byte by byte, and each byte as a Buffer would take a hundred. */
+const MOST_CHUNKS = 1_000
+
 /** What reads an answer recurses: 90,000 arrays fit into the bound above and would overflow the stack. */
 const MAX_DEPTH = 256
 
@@ -40,6 +43,7 @@ export class AnswerBuffer {
       this.#chunks = this.#chunks.slice(0, 1)
       return false
     }
+    if (this.#chunks.length >= MOST_CHUNKS) this.#chunks = [Buffer.concat(this.#chunks)]
     this.#chunks.push(chunk)
     return true
   }

@@ -1,9 +1,12 @@
 // Answers that HTTP allows and nobody expects, and some that it does not allow: each is an Answer, in bounded time and memory,
 // and none passes for another.
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import type { ApiRequest } from '../../../src/core/api.ts'
 import { outcomeOf } from '../../../src/core/outcome.ts'
+import { AnswerBuffer } from '../../../src/suprsend/answer.ts'
 import { createClient, type SuprsendClient } from '../../../src/suprsend/client.ts'
 import { type LoopbackServer, type Reply, startServer } from './loopback-server.ts'
 
@@ -87,6 +90,21 @@ describe('compressed although we ask for plain', () => {
       },
     )
   })
+})
+
+test('a body that comes byte by byte takes the memory of its bytes, not of a hundred times as many', () => {
+  setFlagsFromString('--expose-gc')
+  const collect: () => void = runInNewContext('gc')
+  const answer = new AnswerBuffer()
+  answer.begin(200, {}, 0)
+  collect()
+  const before = process.memoryUsage().heapUsed
+  const text = JSON.stringify({ a: 'x'.repeat(500_000) })
+  const bytes = Buffer.from(text)
+  for (let at = 0; at < bytes.length; at += 1) answer.add(bytes.subarray(at, at + 1))
+  collect()
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(10_000_000)
+  expect(answer.whole()).toMatchObject({ status: 200, body: JSON.parse(text) })
 })
 
 describe('interim answers', () => {
