@@ -170,6 +170,7 @@ export class RunningService implements AsyncDisposable {
               reportHost(deliverLog, host)
             },
           })
+          gate.hold(1, { settled: true })
           this.#host = gate.host.kind
           const policy = {
             onDelete: config.mapping.onDelete,

@@ -14,6 +14,19 @@ export type ChangeKind = 'insert' | 'update' | 'delete' | 'truncate'
  */
 export type SkipReason = 'unmapped_noop' | 'replay' | 'older'
 
+/** What a sender may do at this moment. */
+export interface LimiterReading {
+  /** null: as fast as SuprSend takes them. */
+  readonly ratePerSecond: number | null
+  readonly inFlightLimit: number
+  /** Part of its limits that it uses: 1 = all. */
+  readonly share: number
+  /** null: nothing was answered yet. */
+  readonly latencyMs: number | null
+  /** Until somebody may send again; 0: now. */
+  readonly throttledMs: number
+}
+
 export interface Metrics {
   capturedChanges(kind: ChangeKind, count: number): void
   skippedChanges(reason: SkipReason, count: number): void
@@ -31,6 +44,8 @@ export interface Metrics {
   /** A settled user was compared with what SuprSend holds. */
   reconciled(result: 'same' | DriftKind | 'failed'): void
   hostState(state: HostState['kind']): void
+  /** Asked for at each scrape; a later one replaces it, null ends it: nobody sends. */
+  watchLimiter(read: (() => LimiterReading) | null): void
   captureActive(active: boolean): void
   lastCommitLsn(lsn: Lsn): void
 }
@@ -48,6 +63,7 @@ export const NO_METRICS: Metrics = {
   drift: () => undefined,
   reconciled: () => undefined,
   hostState: () => undefined,
+  watchLimiter: () => undefined,
   captureActive: () => undefined,
   lastCommitLsn: () => undefined,
 }

@@ -179,13 +179,14 @@ export class Deliver {
     const { distinctId } = claim
     if (!(await gate.enter(() => (claim.loses ? state.mayLose(owner, claim) : true)))) return null
     let outcome = UNREADABLE
+    const startedAt = performance.now()
     try {
       const drawn = await this.#exchange(distinctId, request)
       outcome = this.#refusals.judge(distinctId, drawn, gate.host.kind)
     } catch (error) {
       log.error({ err: error, distinct_id: distinctId }, 'a request broke; will be retried')
     } finally {
-      gate.leave(outcome)
+      gate.leave(outcome, performance.now() - startedAt, request.kind, { repeated: claim.attempts > 0 })
     }
     return outcome
   }

@@ -82,10 +82,11 @@ export class Reconcile {
     const { gate } = this.#options
     if (!(await gate.enter())) return null
     let outcome = UNREADABLE
+    const startedAt = performance.now()
     try {
       outcome = await this.#ask(distinctId, stop)
     } finally {
-      gate.leave(outcome)
+      gate.leave(outcome, performance.now() - startedAt, 'get')
     }
     return lookedAt(outcome)
   }

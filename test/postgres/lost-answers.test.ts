@@ -85,6 +85,7 @@ test.each(LOSSES)('$name', async ({ loss }) => {
     guard: new FreezeGuard({ confirm: () => Promise.resolve(true) }),
     onHostChange: () => undefined,
   })
+  gate.hold(1, { settled: true })
   const deliver = new Deliver({
     owner: crypto.randomUUID(),
     state: new LossyState(world.state, loss),

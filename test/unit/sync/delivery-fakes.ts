@@ -141,6 +141,7 @@ export function startDelivery(state: DeliveryState, reply: Reply = () => ACCEPTE
     guard,
     onHostChange: () => undefined,
   })
+  gate.hold(1, { settled: true })
   const deliver = new Deliver({
     owner: 'owner',
     state,

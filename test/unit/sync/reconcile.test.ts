@@ -61,6 +61,7 @@ function start({ answers, sampled = async () => user(), onRepair = async () => t
     guard: new FreezeGuard({ confirm: () => Promise.resolve(true) }),
     onHostChange: () => undefined,
   })
+  gate.hold(1, { settled: true })
   const reconcile = new Reconcile({
     state,
     sink,
