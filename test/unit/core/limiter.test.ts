@@ -12,6 +12,7 @@ import {
   slowDown,
   takeSlot,
 } from '../../../src/core/limiter.ts'
+import { mostInOneSecond } from './deployment-model.ts'
 
 interface Run {
   readonly settings: LimiterSettings
@@ -45,15 +46,6 @@ function saturate({ settings, untilMs, lateMs, slowAtMs }: Run): readonly number
     }
   }
   return sentAt
-}
-
-function mostInOneSecond(sentAt: readonly number[]): number {
-  let most = 0
-  for (let first = 0, last = 0; last < sentAt.length; last++) {
-    while ((sentAt[last] ?? 0) - (sentAt[first] ?? 0) >= 1000) first++
-    most = Math.max(most, last - first + 1)
-  }
-  return most
 }
 
 test('no window of one second holds more than the rate', () => {
