@@ -98,6 +98,16 @@ test('asked again and again it comes down to a 64th and no further, and is back 
   expect(effective(state, 100_000).share).toBe(1)
 })
 
+test('it feels its way up to where it was slowed, in proportion to that, and past it goes at full pace', () => {
+  let state = openWhole({ maxInFlight: 64, ratePerSecond: 1000 })
+  for (let second = 0; second < 4; second++) state = slowDown(state, 0, second * 1000)
+  const share = (atMs: number) => effective(state, 3_000 + atMs).share
+  expect(share(0)).toBeLessThan(0.1)
+  // A thirtieth of the share that was too much, each second; a thirtieth of all past it.
+  expect(share(10_000) - share(0)).toBeLessThan(0.06)
+  expect(share(40_000) - share(30_000)).toBeCloseTo(1 / 3, 2)
+})
+
 test('as long as nobody may send the share does not rise', () => {
   const state = slowDown(openWhole({ maxInFlight: 64, ratePerSecond: 100 }), 60_000, 0)
   expect(effective(state, 60_000).share).toBe(0.5)
