@@ -11,8 +11,9 @@ import { createMetrics } from '../ops/metrics.ts'
 import { installSignals } from '../ops/signals.ts'
 import { StatusLine } from '../ops/status-line.ts'
 import { BackfillProgress } from './backfill-progress.ts'
-import { readConfig } from './config-file.ts'
+import { readConfig, readKey } from './config-file.ts'
 import { configOption } from './config-option.ts'
+import { KeyWatch } from './key-watch.ts'
 import { logLevelOption } from './log-option.ts'
 import { collectReadings } from './readings.ts'
 import { Reload } from './reload.ts'
@@ -82,6 +83,17 @@ async function run({ config: path, logLevel, recover }: RunOptions): Promise<voi
       onBackfill: (report) => progress.show(report),
     })
     service = round
+    const { apiKey, apiKeyFile } = config.suprsend
+    await using _ =
+      apiKeyFile === null
+        ? null
+        : new KeyWatch({
+            key: apiKey,
+            read: () => readKey(apiKeyFile),
+            isRefused: () => round.status.host === 'unauthorized',
+            onKey: (key) => reload.takeKey(key),
+            log,
+          })
     const { state, source } = round
     metrics.onCollect(collectReadings({ state, source: source.pool, slot: config.source.slot, log }))
     await round.run(ending, async (onWaiting) => {

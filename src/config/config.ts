@@ -55,6 +55,8 @@ export interface StateConfig {
 
 export interface SuprsendConfig {
   readonly apiKey: Secret
+  /** Absolute path of the file that it was read from; null: it stands in the configuration. */
+  readonly apiKeyFile: string | null
   /** http(s), without a trailing slash. */
   readonly baseUrl: string
   readonly firstContact: FirstContact
