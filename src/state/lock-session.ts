@@ -5,6 +5,7 @@ import pg from 'pg'
 import { SuprsyncError } from '../core/error.ts'
 import { endWhenSilent } from '../core/silent-connection.ts'
 import { CHANNEL } from './notice.ts'
+import { namedRefusal, SessionMark } from './pooler.ts'
 
 const BUCKETS = 64
 /** Lock 0 is capture's, 1 to 64 are the buckets'. */
@@ -49,9 +50,10 @@ export class LockSession implements AsyncDisposable {
     schema: string,
     onNotice: () => void = () => undefined,
   ): Promise<LockSession | null> {
+    const mark = new SessionMark()
     const client = new pg.Client({
       ...connection,
-      options: [connection.options, SESSION].filter(Boolean).join(' '),
+      options: [connection.options, SESSION, mark.option].filter(Boolean).join(' '),
       application_name: 'suprsync locks',
       keepAlive: true,
     })
@@ -59,6 +61,7 @@ export class LockSession implements AsyncDisposable {
     try {
       await client.connect()
       endWhenSilent(client, MOST_SILENT_MS)
+      await mark.assertDirect(client)
       const { rows } = await client.query<{ owned: boolean }>(
         `select bool_and(pg_try_advisory_lock(hashtext($1), number)) as owned
          from generate_series(0, $2::int - 1) as number`,
@@ -73,7 +76,7 @@ export class LockSession implements AsyncDisposable {
       }
     } catch (error) {
       await session[Symbol.asyncDispose]()
-      throw error
+      throw namedRefusal(error)
     }
     await session[Symbol.asyncDispose]()
     return null
