@@ -39,6 +39,8 @@ export interface Metrics {
   apiRequest(kind: RequestKind, status: number | 'unsent' | 'unclear', durationMs: number): void
   /** From the row's commit on the source to SuprSend's 2xx. */
   accepted(commitToAcceptedMs: number): void
+  /** How many buckets of users this process sends, of 64, and how many senders there are. */
+  sharing(now: { readonly buckets: number; readonly senders: number }): void
   requestsInFlight(count: number): void
   drift(): void
   /** A settled user was compared with what SuprSend holds. */
@@ -59,6 +61,7 @@ export const NO_METRICS: Metrics = {
   backfillRows: () => undefined,
   apiRequest: () => undefined,
   accepted: () => undefined,
+  sharing: () => undefined,
   requestsInFlight: () => undefined,
   drift: () => undefined,
   reconciled: () => undefined,

@@ -91,6 +91,8 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
 
   const reconciled = counterBy('suprsync_reconcile_users_total', 'Users compared with what SuprSend holds.', ['result'])
 
+  const buckets = gauge('suprsync_sender_buckets', 'Buckets of users that this process sends, of 64.')
+  const senders = gauge('suprsync_senders', 'Senders that share the users, this process among them.')
   const inFlight = gauge('suprsync_requests_in_flight', 'Requests to SuprSend under way.')
   const host = gaugeBy('suprsync_host_state', '1 for the state that sending to SuprSend is in.', ['state'])
   const rate = gauge('suprsync_limiter_rate', 'Requests a second that this process may make at this moment.')
@@ -183,6 +185,10 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
     },
     // Not below zero: the two instants come from two machines' clocks.
     accepted: (commitToAcceptedMs) => acceptedSeconds.observe(Math.max(0, commitToAcceptedMs / 1000)),
+    sharing: (now) => {
+      buckets.set(now.buckets)
+      senders.set(now.senders)
+    },
     requestsInFlight: (count) => inFlight.set(count),
     drift: () => drift.inc(),
     reconciled: (result) => reconciled.inc({ result }),

@@ -67,6 +67,7 @@ function start({ answers, sampled = async () => user(), onRepair = async () => t
     sink,
     gate,
     policy: { onDelete: 'delete', exclusive: new Set(), named: new Set(['name']) },
+    share: () => 64,
     usersPerHour: 3_600_000,
     onRepaired: () => {
       seen.woken += 1
