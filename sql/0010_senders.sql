@@ -16,7 +16,7 @@ CREATE UNLOGGED TABLE sender (
   seen_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
   -- {"buckets", "inHand", "acceptedPerSecond"}
   report        jsonb NOT NULL DEFAULT '{}',
-  -- What SuprSend answered it that holds for all: {"kind", "untilMs", "key"}.
+  -- What SuprSend answered it that holds for all: {"kind", "untilMs", "account"}.
   news          jsonb
 ) WITH (fillfactor = 50);
 

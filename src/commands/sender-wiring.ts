@@ -71,7 +71,7 @@ export class SenderWiring {
     const session = await StateSenderSession.join({
       connection,
       schema: config.state.schema,
-      keyHash: createHash('sha256').update(config.suprsend.apiKey.reveal()).digest('hex').slice(0, 16),
+      accountHash: hashOfAccount(config.suprsend),
       stuckAfterMs: config.delivery.stuckAfterMs,
       onWork: () => this.wake(),
       onSenders: () => this.#share?.call(),
@@ -152,6 +152,14 @@ export class SenderWiring {
       },
     })
   }
+}
+
+/** Of a key with much entropy: nothing of it can be told from its hash. */
+function hashOfAccount({ baseUrl, apiKey }: Config['suprsend']): string {
+  return createHash('sha256')
+    .update(JSON.stringify([baseUrl, apiKey.reveal()]))
+    .digest('hex')
+    .slice(0, 16)
 }
 
 function reportHost(log: Logger, host: HostState): void {

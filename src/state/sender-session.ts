@@ -15,8 +15,8 @@ import { CHANNEL, sendersPayload } from './notice.ts'
 export interface JoinOptions {
   readonly connection: pg.ClientConfig
   readonly schema: string
-  /** Of the API key: what is said of one says nothing of another. */
-  readonly keyHash: string
+  /** Of SuprSend's address and the API key: what is said of one says nothing of another. */
+  readonly accountHash: string
   readonly stuckAfterMs: number
   /** Something may be due. */
   readonly onWork: () => void
@@ -40,7 +40,7 @@ interface SeenSender {
   readonly id: string
   readonly pid: number
   readonly silent_ms: number
-  readonly news: { readonly kind: string; readonly key: string; readonly left_ms: number | null } | null
+  readonly news: { readonly kind: string; readonly account: string; readonly left_ms: number | null } | null
 }
 
 export class StateSenderSession implements SenderSession {
@@ -130,10 +130,10 @@ export class StateSenderSession implements SenderSession {
   }
 
   #readNews(news: SeenSender['news']): readonly HostNews[] {
-    if (news === null) return []
+    if (news === null || news.account !== this.#options.accountHash) return []
     if (news.kind === 'throttled')
       return (news.left_ms ?? 0) > 0 ? [{ kind: 'throttled', forMs: news.left_ms ?? 0 }] : []
-    return news.kind === 'unauthorized' && news.key === this.#options.keyHash ? [{ kind: 'unauthorized' }] : []
+    return news.kind === 'unauthorized' ? [{ kind: 'unauthorized' }] : []
   }
 
   /** @throws SuprsyncError `sender_unknown`: somebody has taken it for gone. */
@@ -173,13 +173,13 @@ export class StateSenderSession implements SenderSession {
   }
 
   async tell(news: HostNews): Promise<void> {
-    const { keyHash } = this.#options
+    const { accountHash } = this.#options
     const forMs = news.kind === 'throttled' ? news.forMs : null
     const kind = news.kind === 'open' ? null : news.kind
     await this.#session.query(
-      `update sender set news = case when $2::text is not null then jsonb_build_object('kind', $2::text, 'key', $3::text,
+      `update sender set news = case when $2::text is not null then jsonb_build_object('kind', $2::text, 'account', $3::text,
         'untilMs', extract(epoch from clock_timestamp()) * 1000 + $4::float8) end where id = $1`,
-      [this.id, kind, keyHash, forMs],
+      [this.id, kind, accountHash, forMs],
     )
     await this.#call()
   }

@@ -15,7 +15,7 @@ export interface BucketShareOptions {
   readonly session: SenderSession
   readonly buckets: HeldBuckets
   readonly deliver: Pick<Deliver, 'wake' | 'quietBuckets' | 'inHand' | 'accepted' | 'turnedAtMs'>
-  readonly gate: Pick<Gate, 'hold' | 'tell' | 'inFlight' | 'mostInFlight' | 'probers'>
+  readonly gate: Pick<Gate, 'hold' | 'tell' | 'isFitting' | 'probers'>
   /** See mostSenders (core/buckets.ts). */
   readonly mostSenders: number
   /** Without a word for so long others take it for stuck. */
@@ -94,7 +94,7 @@ export class BucketShare {
     const { session, buckets, deliver, gate } = this.#options
     const quiet = deliver.quietBuckets()
     gate.hold((buckets.size - quiet.length) / BUCKETS)
-    if (quiet.length === 0 || gate.inFlight > gate.mostInFlight) return
+    if (quiet.length === 0 || !gate.isFitting) return
     await session.give(quiet)
     buckets.drop(quiet)
   }

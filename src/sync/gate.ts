@@ -97,9 +97,14 @@ export class Gate {
     this.#pump()
   }
 
-  /** Resolves when no more requests are under way than what is held allows. */
+  /** No more requests are under way than what is held allows. */
+  get isFitting(): boolean {
+    return fits(this.#limiter)
+  }
+
+  /** Resolves when it is so. */
   async fitting(): Promise<void> {
-    if (fits(this.#limiter)) return
+    if (this.isFitting) return
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#fitting.push(resolve)
     await promise

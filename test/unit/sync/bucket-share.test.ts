@@ -117,7 +117,7 @@ class Sender {
         quietBuckets: () => buckets.quiet(),
         ...{ inHand: 0, accepted: 0, turnedAtMs: performance.now() },
       },
-      gate: { hold: () => undefined, tell: () => undefined, inFlight: 0, mostInFlight: 64, probers: 1 },
+      gate: { hold: () => undefined, tell: () => undefined, isFitting: true, probers: 1 },
       ...{ mostSenders: 64, stuckAfterMs: 60_000, metrics: NO_METRICS, log: SILENT_LOGGER },
     })
   }
