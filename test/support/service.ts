@@ -24,7 +24,7 @@ export interface ServiceOptions {
   readonly databaseUrl: string
   readonly emulatorUrl: string
   readonly slot: string
-  /** Merged into the configuration key by key; `profile` and lists are replaced as a whole. */
+  /** Merged into the configuration key by key; `profile` and lists are replaced as a whole, and null leaves a key out. */
   readonly config?: JsonObject
   /** `name:count`: the process kills itself on the count-th hit of that point. */
   readonly failPoint?: `${FailPoint}:${number}`
@@ -62,6 +62,7 @@ export interface Service extends AsyncDisposable {
   readiness(): Promise<{
     readonly status: number
     readonly codes: readonly string[]
+    readonly parts: { readonly capture: string; readonly delivery: string }
     readonly warnings: readonly string[]
   }>
   signal(name: NodeJS.Signals): void
@@ -114,7 +115,8 @@ function merged(base: JsonObject, change: JsonObject): JsonObject {
   for (const [key, value] of Object.entries(change)) {
     const before = result[key]
     const both = key !== 'profile' && isJsonObject(before) && isJsonObject(value)
-    result[key] = both ? merged(before, value) : value
+    if (value === null) delete result[key]
+    else result[key] = both ? merged(before, value) : value
   }
   return result
 }
@@ -196,11 +198,19 @@ class RunningProcess implements Service {
   async readiness(): ReturnType<Service['readiness']> {
     const response = await fetch(`${await this.#url()}/readyz`)
     const answer = (await response.json()) as {
+      readonly capture: string
+      readonly delivery: string
       readonly reasons: readonly Coded[]
       readonly warnings?: readonly Coded[]
     }
     const codes = (of: readonly Coded[] = []) => of.map(({ code }) => code)
-    return { status: response.status, codes: codes(answer.reasons), warnings: codes(answer.warnings) }
+    const { capture, delivery } = answer
+    return {
+      status: response.status,
+      parts: { capture, delivery },
+      codes: codes(answer.reasons),
+      warnings: codes(answer.warnings),
+    }
   }
 
   signal(name: NodeJS.Signals): void {
