@@ -10,7 +10,7 @@ import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Metrics } from '../core/metrics.ts'
 import { outcomeOf, UNREADABLE } from '../core/outcome.ts'
-import { type AttemptEnd, type AttemptPolicy, attemptUser, brokenAttempt } from './attempt.ts'
+import { type AttemptEnd, type AttemptPolicy, attemptUser, brokenAttempt, type Send } from './attempt.ts'
 import type { KnownSecrets } from './attempt-secrets.ts'
 import { DoubtfulClaims } from './doubtful-claims.ts'
 import type { Gate } from './gate.ts'
@@ -190,7 +190,13 @@ export class Deliver {
   async #attempt(claim: Claim): Promise<AttemptEnd> {
     try {
       const { policy, secrets } = this.#options
-      const end = await attemptUser(claim, { policy, secrets, send: (_, request) => this.#send(claim, request) })
+      let begun = false
+      const send: Send = async (_, request) => {
+        const outcome = await this.#send(claim, request, { begun })
+        begun = outcome?.kind === 'accepted'
+        return outcome
+      }
+      const end = await attemptUser(claim, { policy, secrets, send })
       if (end.kind === 'accepted') this.#refusals.forget(claim.distinctId)
       this.#observe(claim, end)
       return end
@@ -200,10 +206,10 @@ export class Deliver {
     }
   }
 
-  async #send(claim: Claim, request: ApiRequest): Promise<Outcome | null> {
+  async #send(claim: Claim, request: ApiRequest, { begun }: { readonly begun: boolean }): Promise<Outcome | null> {
     const { gate, log, state } = this.#options
     const { distinctId } = claim
-    if (!(await gate.enter(() => (claim.loses ? state.mayLose(claim) : true)))) return null
+    if (!(await gate.enter(() => (claim.loses ? state.mayLose(claim) : true), { begun }))) return null
     let outcome = UNREADABLE
     const startedAt = performance.now()
     try {

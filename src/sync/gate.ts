@@ -42,6 +42,7 @@ export interface GateOptions {
 
 interface Waiter {
   readonly resolve: (passed: boolean) => void
+  readonly begun: boolean
 }
 
 export class Gate {
@@ -135,11 +136,16 @@ export class Gate {
   /**
    * Resolves to true when a request may leave, which then must end with `leave`; to false when the gate was closed.
    * @param mayLeave asked when its turn has come: what was right before it waited may not be so any more.
+   * @param begun it goes on with what an accepted request began: that may leave after `close` too, where nothing stands in
+   * its way, or all of it would be sent again.
    */
-  async enter(mayLeave: () => true | Promise<boolean> = () => true): Promise<boolean> {
-    if (this.#closed) return false
+  async enter(
+    mayLeave: () => true | Promise<boolean> = () => true,
+    { begun }: { readonly begun: boolean } = { begun: false },
+  ): Promise<boolean> {
+    if (this.#closed && !begun) return false
     const { promise, resolve } = Promise.withResolvers<boolean>()
-    this.#waiters.push({ resolve })
+    this.#waiters.push({ resolve, begun })
     this.#pump()
     if (!(await promise)) return false
     // The guard last, just before the request leaves: who waited here, or for an answer, may have stood still meanwhile.
@@ -176,24 +182,33 @@ export class Gate {
     this.#pump()
   }
 
-  /** Lets nobody in any more; who waits is told. */
+  /** Lets nobody in any more but who goes on with what was begun; who waits is told. */
   close(): void {
     if (!this.#closed) this.#metrics.watchLimiter(null)
     this.#closed = true
     this.#guard[Symbol.dispose]()
     if (this.#timer) clearTimeout(this.#timer)
-    for (const waiter of this.#waiters.splice(0)) waiter.resolve(false)
+    this.#turnAway((waiter) => !waiter.begun)
+    this.#pump()
+  }
+
+  #turnAway(who: (waiter: Waiter) => boolean): void {
+    const [gone, left] = [this.#waiters.filter(who), this.#waiters.filter((waiter) => !who(waiter))]
+    this.#waiters = left
+    for (const waiter of gone) waiter.resolve(false)
   }
 
   #pump(): void {
-    while (this.#waiters.length > 0 && !this.#closed) {
+    while (this.#waiters.length > 0) {
       const nowMs = performance.now()
       const hostMs = hostWaitMs(this.#host, nowMs)
-      if (hostMs > 0) return this.#later(hostMs)
+      // Who closes waits neither for a host nor for a share that is given up.
+      if (hostMs > 0) return this.#closed ? this.#turnAway(() => true) : this.#later(hostMs)
       const taken = takeSlot(this.#limiter, nowMs)
       this.#limiter = taken.state
       if (taken.kind !== 'go') {
         if (taken.waitMs !== null) this.#later(taken.waitMs)
+        else if (this.#closed && this.#limiter.inFlight === 0) this.#turnAway(() => true)
         return
       }
       this.#next({ kind: 'sent' })

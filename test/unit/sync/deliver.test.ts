@@ -229,3 +229,31 @@ test('a loss that may be sent no more when its turn comes is given back, and kee
   expect(delivery.deliver.inHand).toBe(0)
   expect(state.users.get('gone-5')).toMatchObject({ isClaimed: false, sending: [] })
 })
+
+test.each(['finished', 'given up because SuprSend asks for an hour'])(
+  'told to stop between two requests of one user: what was begun is %s',
+  async (how) => {
+    const state = new FakeState()
+    state.add('begun')
+    const kinds: string[] = []
+    const first = Promise.withResolvers<void>()
+    const lacking = { distinct_id: 'begun', properties: {}, $email: [] }
+    state.desired = { channels: { $email: ['a@x.io'] }, properties: {} }
+    await using delivery = startDelivery(state, async (_, request) => {
+      kinds.push(request.kind)
+      if (request.kind !== 'upsert') return ACCEPTED
+      await first.promise
+      return { ...ACCEPTED, body: lacking }
+    })
+    await until(() => kinds.length === 1)
+    if (how !== 'finished') delivery.gate.tell({ kind: 'throttled', forMs: 3_600_000 })
+    const ending = delivery.stop()
+    first.resolve()
+    await ending
+    // The POST's answer lacks the address: one PATCH mends it, and the next start has nothing to send again.
+    expect(kinds).toEqual(how === 'finished' ? ['upsert', 'edit'] : ['upsert'])
+    expect(state.records.at(-1)).toMatchObject(
+      how === 'finished' ? { unclear: [], retryInMs: null } : { unclear: [{}], retryInMs: 0 },
+    )
+  },
+)

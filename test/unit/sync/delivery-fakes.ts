@@ -12,7 +12,7 @@ import type {
 import { NO_FAIL_POINTS } from '../../../src/core/fail-points.ts'
 import { SILENT_LOGGER } from '../../../src/core/logger.ts'
 import { NO_METRICS } from '../../../src/core/metrics.ts'
-import { EMPTY_PROFILE } from '../../../src/core/profile.ts'
+import { EMPTY_PROFILE, type Profile } from '../../../src/core/profile.ts'
 import { Deliver } from '../../../src/sync/deliver.ts'
 import { FreezeGuard } from '../../../src/sync/freeze-guard.ts'
 import { Gate } from '../../../src/sync/gate.ts'
@@ -30,6 +30,8 @@ export class FakeState implements DeliveryState {
   readonly users = new Map<string, User>()
   readonly records: AttemptRecord[] = []
   claims = 0
+  /** Of every user. */
+  desired: Profile = EMPTY_PROFILE
   /** Called with every claim: `before` it did anything, or after it was committed; what it throws the caller gets. */
   onClaim: (when: 'before' | 'after', options: ClaimOptions) => void = () => undefined
   onRecord: () => void = () => undefined
@@ -59,7 +61,7 @@ export class FakeState implements DeliveryState {
         distinctId,
         bucket: 0,
         token,
-        desired: EMPTY_PROFILE,
+        desired: this.desired,
         desiredHash: 'h',
         held: false,
         loses: this.losing.has(distinctId),
@@ -128,6 +130,7 @@ export const ACCEPTED: Answer = { kind: 'answered', status: 202, retryAfterMs: n
 
 export interface Running extends AsyncDisposable {
   readonly deliver: Deliver
+  readonly gate: Gate
   /** Ids in the order in which requests were made. */
   readonly sent: string[]
   stop(): Promise<void>
@@ -169,6 +172,7 @@ export function startDelivery(state: DeliveryState, reply: Reply = () => ACCEPTE
   }
   return {
     deliver,
+    gate,
     sent,
     stop: () => end(stop),
     destroy: () => end(destroy),
