@@ -190,12 +190,8 @@ export class Deliver {
   async #attempt(claim: Claim): Promise<AttemptEnd> {
     try {
       const { policy, secrets } = this.#options
-      let begun = false
-      const send: Send = async (_, request) => {
-        const outcome = await this.#send(claim, request, { begun })
-        begun = outcome?.kind === 'accepted'
-        return outcome
-      }
+      const progress = { begun: false }
+      const send: Send = (_, request) => this.#send(claim, request, progress)
       const end = await attemptUser(claim, { policy, secrets, send })
       if (end.kind === 'accepted') this.#refusals.forget(claim.distinctId)
       this.#observe(claim, end)
@@ -206,15 +202,16 @@ export class Deliver {
     }
   }
 
-  async #send(claim: Claim, request: ApiRequest, { begun }: { readonly begun: boolean }): Promise<Outcome | null> {
+  async #send(claim: Claim, request: ApiRequest, progress: { begun: boolean }): Promise<Outcome | null> {
     const { gate, log, state } = this.#options
     const { distinctId } = claim
-    if (!(await gate.enter(() => (claim.loses ? state.mayLose(claim) : true), { begun }))) return null
+    if (!(await gate.enter(() => (claim.loses ? state.mayLose(claim) : true), progress))) return null
     let outcome = UNREADABLE
     const startedAt = performance.now()
     try {
       const drawn = await this.#exchange(distinctId, request)
       outcome = this.#refusals.judge(distinctId, drawn, gate.host.kind)
+      progress.begun = outcome.kind === 'accepted'
     } catch (error) {
       log.error({ err: error, distinct_id: distinctId }, 'a request broke; will be retried')
     } finally {
