@@ -17,6 +17,7 @@ async function join(database: TestDatabase, options: Partial<JoinOptions> = {}):
     schema: 'suprsync',
     accountHash: 'key',
     stuckAfterMs: 60_000,
+    most: 64,
     onWork: () => undefined,
     onSenders: () => undefined,
     ...options,
