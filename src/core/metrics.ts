@@ -14,6 +14,9 @@ export type ChangeKind = 'insert' | 'update' | 'delete' | 'truncate'
  */
 export type SkipReason = 'unmapped_noop' | 'replay' | 'older'
 
+/** A 2xx without the user object that it should bring; an error without a message. */
+export type UnreadableKind = 'no_user' | 'no_message'
+
 export interface Metrics {
   capturedChanges(kind: ChangeKind, count: number): void
   skippedChanges(reason: SkipReason, count: number): void
@@ -24,6 +27,8 @@ export interface Metrics {
   backfillRows(count: number): void
   /** `status`: the HTTP status, or `unsent` or `unclear` when there was no answer. */
   apiRequest(kind: RequestKind, status: number | 'unsent' | 'unclear', durationMs: number): void
+  /** An answer that does not tell what it should. */
+  unreadableAnswer(kind: UnreadableKind): void
   /** From the row's commit on the source to SuprSend's 2xx. */
   accepted(commitToAcceptedMs: number): void
   requestsInFlight(count: number): void
@@ -43,6 +48,7 @@ export const NO_METRICS: Metrics = {
   valueLeftOut: () => undefined,
   backfillRows: () => undefined,
   apiRequest: () => undefined,
+  unreadableAnswer: () => undefined,
   accepted: () => undefined,
   requestsInFlight: () => undefined,
   drift: () => undefined,

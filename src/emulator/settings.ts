@@ -8,6 +8,10 @@ const settingsSchema = z.strictObject({
   postReading: z.enum(['append', 'replace']),
   /** What PATCH does for a user that does not exist. */
   patchMissing: z.enum(['create', 'not_found']),
+  /** What a request leaves that is answered 400 for one of its values. */
+  refusalReading: z.enum(['nothing', 'stored']),
+  /** Which values `$remove` takes: any, or those that `$append` takes. */
+  removalReading: z.enum(['any', 'valid']),
   /** The Bearer key to be presented; null accepts any that is not empty. */
   apiKey: z.string().min(1).nullable(),
   /** Answers 401 to everybody, as with a revoked key. */
@@ -31,6 +35,8 @@ export type SettingsChange = Readonly<z.infer<typeof settingsChangeSchema>>
 export const DEFAULT_SETTINGS: Settings = {
   postReading: 'append',
   patchMissing: 'create',
+  refusalReading: 'nothing',
+  removalReading: 'any',
   apiKey: null,
   unauthorized: false,
   latencyMs: 0,

@@ -87,6 +87,11 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
     buckets: COMMIT_TO_ACCEPTED_BUCKETS,
     registers,
   })
+  const unreadable = counterBy(
+    'suprsync_unreadable_answers_total',
+    'Answers without what they should tell: a 2xx without the user object, an error without a message.',
+    ['kind'],
+  )
   const drift = counter('suprsync_drift_total', 'Answers that still differed from what was sent after one repair.')
 
   const reconciled = counterBy('suprsync_reconcile_users_total', 'Users compared with what SuprSend holds.', ['result'])
@@ -167,6 +172,7 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
     // Not below zero: the two instants come from two machines' clocks.
     accepted: (commitToAcceptedMs) => acceptedSeconds.observe(Math.max(0, commitToAcceptedMs / 1000)),
     requestsInFlight: (count) => inFlight.set(count),
+    unreadableAnswer: (kind) => unreadable.inc({ kind }),
     drift: () => drift.inc(),
     reconciled: (result) => reconciled.inc({ result }),
     hostState: (state) => {

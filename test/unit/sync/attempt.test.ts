@@ -1,11 +1,13 @@
 // One user's attempt against a SuprSend of scripted outcomes: what is recorded of it.
 import { expect, test } from 'vitest'
-import type { Outcome, RequestKind } from '../../../src/core/api.ts'
+import type { Answer, Outcome, RequestKind } from '../../../src/core/api.ts'
 import type { Claim } from '../../../src/core/delivery-port.ts'
 import type { Json } from '../../../src/core/json.ts'
 import { outcomeOf } from '../../../src/core/outcome.ts'
+import { EMPTY_PROFILE } from '../../../src/core/profile.ts'
 import { fingerprintOf, secretReference } from '../../../src/core/secret-reference.ts'
-import { type AttemptPolicy, attemptUser, type Send } from '../../../src/sync/attempt.ts'
+import { attemptUser } from '../../../src/sync/attempt.ts'
+import type { AttemptPolicy, Send } from '../../../src/sync/attempt-state.ts'
 
 const CLAIM: Claim = {
   distinctId: 'ann',
@@ -19,13 +21,35 @@ const CLAIM: Claim = {
   syncedHash: null,
   unclear: [],
   attempts: 0,
+  failingSince: null,
   pendingSince: 0,
 }
 const POLICY: AttemptPolicy = { onDelete: 'delete', firstContact: 'upsert', exclusive: new Set() }
 
+const refusal = (message: string): Answer => ({
+  ...{ kind: 'answered', status: 400, retryAfterMs: null },
+  body: { code: 400, message },
+})
+
 function answered(kind: RequestKind, status: number, body: Json): Outcome {
   return outcomeOf(kind, { kind: 'answered', status, body, retryAfterMs: null })
 }
+
+test('the repair is refused, and by name: that key alone is set aside', async () => {
+  const requests: string[] = []
+  const send: Send = async (_, request) => {
+    requests.push(request.kind)
+    return request.kind === 'upsert'
+      ? answered('upsert', 201, { distinct_id: 'ann', $email: [], properties: {} })
+      : outcomeOf(request, refusal('$email: value must be of string type'))
+  }
+  const end = await attemptUser(CLAIM, { policy: POLICY, secrets: new Map(), send })
+  expect(requests).toEqual(['upsert', 'edit', 'upsert'])
+  expect(end).toMatchObject({
+    kind: 'accepted',
+    record: { synced: EMPTY_PROFILE, unclear: [], failure: { code: 'invalid_value', keys: ['$email'] } },
+  })
+})
 
 test('the repair is refused: the user is set aside with the reason, and what was sent stays unclear', async () => {
   const requests: string[] = []
@@ -33,7 +57,7 @@ test('the repair is refused: the user is set aside with the reason, and what was
     requests.push(request.kind)
     return request.kind === 'upsert'
       ? answered('upsert', 201, { distinct_id: 'ann', $email: [], properties: {} })
-      : answered('edit', 400, { code: 400, message: '$email: value must be of string type' })
+      : answered('edit', 400, { code: 400, message: 'invalid_request_error' })
   }
   const end = await attemptUser(CLAIM, { policy: POLICY, secrets: new Map(), send })
   expect(requests).toEqual(['upsert', 'edit'])
@@ -42,7 +66,7 @@ test('the repair is refused: the user is set aside with the reason, and what was
     record: {
       synced: null,
       unclear: [{ token: 'mine', target: CLAIM.desired }],
-      failure: { code: 'invalid_value', key: '$email' },
+      failure: { code: 'invalid_request', key: null },
       retryInMs: null,
     },
   })
@@ -85,12 +109,13 @@ test('a literal that moves into the environment sends nothing; the record holds 
 test.each([400, 422, 500])('a refusal that quotes the token shows it to nobody: %i', async (status) => {
   const claim = { ...CLAIM, desired: slack(TOKEN) }
   const message = '$slack: access_token xoxb-canary is not valid for ann@example.com'
+  let quoted = false
   const send: Send = async (_, request) => {
-    expect(JSON.stringify(request)).toContain('xoxb-canary')
+    quoted ||= JSON.stringify(request).includes('xoxb-canary')
     return answered(request.kind, status, { code: status, message, error: { detail: message } })
   }
   const end = await attemptUser(claim, { policy: POLICY, secrets: known, send })
-  expect(end.kind).toBe('failed')
+  expect([end.kind, quoted]).toEqual(['failed', true])
   expect(JSON.stringify(end)).not.toMatch(/canary/)
   expect(JSON.stringify(end.kind === 'failed' && [end.outcome, end.record.failure])).not.toContain('ann@')
 })

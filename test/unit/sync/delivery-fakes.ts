@@ -59,6 +59,7 @@ export class FakeState implements DeliveryState {
         syncedHash: null,
         unclear,
         attempts: user.attempts,
+        failingSince: null,
         pendingSince: 0,
       }
     })
