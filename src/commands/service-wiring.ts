@@ -184,6 +184,7 @@ export class RunningService implements AsyncDisposable {
             policy,
             secrets: config.mappingSecrets,
             maxInFlight,
+            giveUpAfterMs: config.suprsend.giveUpAfterMs,
             metrics,
             log: deliverLog,
             failPoints,

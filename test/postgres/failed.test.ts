@@ -1,7 +1,7 @@
 // `suprsync failed` as it is run: what it lists and never prints, whom it makes due again, and that a running service notices.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
-import { listFailed, retryAllFailed } from '../../src/state/failed-store.ts'
+import { listFailed, remedyAllFailed } from '../../src/state/failed-store.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { install, runCommand } from '../support/installation.ts'
 import { CANARY, makeState, CANARY_PROFILE as PROFILE, seedProfiles, seedRows } from '../support/seeded-state.ts'
@@ -192,9 +192,9 @@ describe('retry', () => {
          SELECT n::text, 0, now(), jsonb_build_object('code', (ARRAY['too_large', 'not_found', 'invalid_value'])[n % 3 + 1]), 4, '0/1'
          FROM generate_series(1, 5000) n`,
       )
-      expect(await retryAllFailed(db, 'too_large')).toBe(1666)
-      expect(await retryAllFailed(db, null)).toBe(3334)
-      expect(await retryAllFailed(db, null)).toBe(0)
+      expect(await remedyAllFailed(db, 'retry', 'too_large')).toBe(1666)
+      expect(await remedyAllFailed(db, 'retry', null)).toBe(3334)
+      expect(await remedyAllFailed(db, 'retry', null)).toBe(0)
       const [left] = await database.query(
         'SELECT count(*)::int FROM suprsync.profile WHERE due_at IS NULL OR attempts > 0',
       )

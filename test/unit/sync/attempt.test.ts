@@ -1,11 +1,13 @@
 // One user's attempt against a SuprSend of scripted outcomes: what is recorded of it.
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Answer, Outcome, RequestKind } from '../../../src/core/api.ts'
 import type { Claim } from '../../../src/core/delivery-port.ts'
 import type { Json } from '../../../src/core/json.ts'
 import { outcomeOf } from '../../../src/core/outcome.ts'
 import { EMPTY_PROFILE } from '../../../src/core/profile.ts'
 import { fingerprintOf, secretReference } from '../../../src/core/secret-reference.ts'
+import type { StoredUser } from '../../../src/emulator/stored-user.ts'
+import { applyRequest } from '../../../src/emulator/user-store.ts'
 import { attemptUser } from '../../../src/sync/attempt.ts'
 import type { AttemptPolicy, Send } from '../../../src/sync/attempt-state.ts'
 
@@ -119,3 +121,60 @@ test.each([400, 422, 500])('a refusal that quotes the token shows it to nobody: 
   expect(JSON.stringify(end)).not.toMatch(/canary/)
   expect(JSON.stringify(end.kind === 'failed' && [end.outcome, end.record.failure])).not.toContain('ann@')
 })
+
+describe('giving up', () => {
+  const HOUR_MS = 3_600_000
+  const failing = { ...CLAIM, attempts: 9, failingSince: Date.now() - 2 * HOUR_MS }
+  const attempt = (claim: Claim, answer: Outcome, acceptedAt: number | null = Date.now()) =>
+    attemptUser(claim, {
+      ...{ policy: POLICY, secrets: new Map(), send: async () => answer },
+      patience: { giveUpAfterMs: HOUR_MS, acceptedAt },
+    })
+  const own = answered('upsert', 500, { code: 500, message: 'internal' })
+
+  test('a user who fails alone for so long is set aside with what it met, and what was tried stays unclear', async () => {
+    const end = await attempt(failing, own)
+    const failure = { code: 'server_error', status: 500, message: expect.stringMatching(/; given up$/) }
+    expect(end).toMatchObject({
+      kind: 'failed',
+      outcome: { kind: 'rejected' },
+      record: { failure, retryInMs: null, failingSince: null, unclear: [{ token: 'mine', target: CLAIM.desired }] },
+    })
+  })
+
+  test.each([
+    ['it has only begun to fail', CLAIM, own, Date.now()],
+    ['the host is the trouble', failing, answered('upsert', 502, '<html>bad gateway</html>'), Date.now()],
+    ['nothing answers', failing, outcomeOf('upsert', { kind: 'unclear', code: 'ECONNRESET' }), Date.now()],
+    ['nobody else is accepted', failing, own, null],
+  ])('not while %s', async (_when, claim, answer, acceptedAt) => {
+    const end = await attempt(claim, answer, acceptedAt)
+    expect(end).toMatchObject({ kind: 'failed', outcome: { kind: 'retry' }, record: { retryInMs: expect.any(Number) } })
+    expect(end.kind === 'failed' && end.record.failingSince).toEqual(
+      claim === CLAIM ? expect.any(Number) : claim.failingSince,
+    )
+  })
+})
+
+test.each(['append', 'replace'] as const)(
+  'an answer that never shows what was sent is mended once and counted, never in a loop: POST %s',
+  async (postReading) => {
+    for (const stranger of [{ $email: [] }, { $email: [{ value: 'old@example.com', status: 'active' }] }]) {
+      const users = new Map<string, StoredUser>()
+      const requests: string[] = []
+      const send: Send = async (id, request) => {
+        requests.push(request.kind)
+        const rules = { postReading, patchMissing: 'create', now: '1', sequence: requests.length } as const
+        const { status } = applyRequest(users, id, request, rules)
+        return answered(request.kind, status, { distinct_id: 'ann', properties: {}, ...stranger })
+      }
+      const old = { channels: { $email: ['old@example.com'] }, properties: {} }
+      for (const synced of [null, old]) {
+        requests.length = 0
+        const end = await attemptUser({ ...CLAIM, synced }, { policy: POLICY, secrets: new Map(), send })
+        expect(end).toMatchObject({ kind: 'accepted', drifted: true, record: { failure: null, unclear: [] } })
+        expect(requests).toEqual([synced === null ? 'upsert' : 'edit', 'edit'])
+      }
+    }
+  },
+)
