@@ -6,7 +6,7 @@ import { NO_FAIL_POINTS } from '../../../src/core/fail-points.ts'
 import { SILENT_LOGGER } from '../../../src/core/logger.ts'
 import { NO_METRICS } from '../../../src/core/metrics.ts'
 import { EMPTY_PROFILE } from '../../../src/core/profile.ts'
-import { Deliver } from '../../../src/sync/deliver.ts'
+import { Deliver, type DeliverOptions } from '../../../src/sync/deliver.ts'
 import { FreezeGuard } from '../../../src/sync/freeze-guard.ts'
 import { Gate } from '../../../src/sync/gate.ts'
 
@@ -14,6 +14,7 @@ interface User {
   readonly lane: 0 | 1
   dueAtMs: number | null
   attempts: number
+  failingSince: number | null
   claimedBy: string | null
   sending: readonly string[]
 }
@@ -32,7 +33,14 @@ export class FakeState implements DeliveryState {
   unclaimable = false
 
   add(id: string, lane: 0 | 1 = 0): void {
-    this.users.set(id, { lane, dueAtMs: performance.now(), attempts: 0, claimedBy: null, sending: [] })
+    this.users.set(id, {
+      lane,
+      dueAtMs: performance.now(),
+      attempts: 0,
+      failingSince: null,
+      claimedBy: null,
+      sending: [],
+    })
   }
 
   async claim(options: ClaimOptions): Promise<readonly Claim[]> {
@@ -59,7 +67,7 @@ export class FakeState implements DeliveryState {
         syncedHash: null,
         unclear,
         attempts: user.attempts,
-        failingSince: null,
+        failingSince: user.failingSince,
         pendingSince: 0,
       }
     })
@@ -84,6 +92,7 @@ export class FakeState implements DeliveryState {
       user.claimedBy = null
       user.sending = record.unclear.map(({ token }) => token)
       user.attempts = record.attempts
+      user.failingSince = record.failingSince
       user.dueAtMs = record.retryInMs === null ? null : performance.now() + record.retryInMs
       return []
     })
@@ -127,7 +136,11 @@ export interface Running extends AsyncDisposable {
   destroy(): Promise<void>
 }
 
-export function startDelivery(state: DeliveryState, reply: Reply = () => ACCEPTED): Running {
+export function startDelivery(
+  state: DeliveryState,
+  reply: Reply = () => ACCEPTED,
+  given: Partial<Pick<DeliverOptions, 'metrics' | 'giveUpAfterMs'>> = {},
+): Running {
   const sent: string[] = []
   const sink: ProfileSink = {
     async send(distinctId, request) {
@@ -153,6 +166,7 @@ export function startDelivery(state: DeliveryState, reply: Reply = () => ACCEPTE
     metrics: NO_METRICS,
     log: SILENT_LOGGER,
     failPoints: NO_FAIL_POINTS,
+    ...given,
   })
   const [stop, destroy] = [new AbortController(), new AbortController()]
   const run = deliver.run(stop.signal, destroy.signal)
