@@ -5,7 +5,7 @@ import type { ApiRequest, Failure, RemoteUser } from './api.ts'
 import { standsFor } from './channel-value.ts'
 import { isJsonObject, type Json, sameJson } from './json.ts'
 import { type Entry, entriesOf, identityOf, property } from './operations.ts'
-import { type ChannelKey, type ChannelValue, isChannelKey, type Profile } from './profile.ts'
+import { type ChannelKey, isChannelKey, type Profile } from './profile.ts'
 
 export interface Refused {
   readonly entries: readonly Entry[]
@@ -73,8 +73,9 @@ export function refusedBy({ request, key, places }: Complaint, suspects: Suspect
   const carried = carriedEntries(key, named.length > 0 ? named : values, suspects)
   const known = new Set(before.entries.map(identityOf))
   const fresh = carried.filter((entry) => !known.has(identityOf(entry)))
-  const wanted = fresh.filter((entry) => includes(suspects.desired, entry))
-  const added = wanted.filter((entry) => !includes(suspects.synced, entry))
+  const wanted = fresh.filter(isIn(suspects.desired))
+  const isHeld = isIn(suspects.synced)
+  const added = wanted.filter((entry) => !isHeld(entry))
   const blamed = named.length > 0 ? fresh : [added, wanted, fresh].find((some) => some.length > 0)
   if (blamed === undefined || blamed.length === 0) return null
   return { ...before, entries: [...before.entries, ...blamed] }
@@ -92,9 +93,9 @@ function carriedEntries(key: ChannelKey, values: readonly Json[], suspects: Susp
   return [...found.values()]
 }
 
-export function includes(profile: Profile | null, entry: Entry): boolean {
-  const id = identityOf(entry)
-  return (profile?.channels[entry.key] ?? []).some((value) => identityOf({ key: entry.key, value }) === id)
+export function isIn(profile: Profile | null): (entry: Entry) => boolean {
+  const ids = new Set(profile === null ? [] : [...entriesOf(profile)].map(identityOf))
+  return (entry) => ids.has(identityOf(entry))
 }
 
 /** The same profile where nothing is left out. */
@@ -102,14 +103,17 @@ export function withoutRefused<P extends Profile | null>(profile: P, refused: Re
   if (profile === null) return profile
   const gone = new Set(refused.entries.map(identityOf))
   const keys = refused.properties.filter((key) => property(profile, key) !== undefined)
-  const touched = refused.entries.some((entry) => includes(profile, entry))
-  if (!touched && keys.length === 0) return profile
-  const channels: { [key in ChannelKey]?: readonly ChannelValue[] } = {}
-  for (const entry of entriesOf(profile)) {
-    if (!gone.has(identityOf(entry))) channels[entry.key] = [...(channels[entry.key] ?? []), entry.value]
-  }
+  const all = [...entriesOf(profile)]
+  const left = all.filter((entry) => !gone.has(identityOf(entry)))
+  if (left.length === all.length && keys.length === 0) return profile
+  const channels = channelsOf(left)
   const properties = Object.fromEntries(Object.entries(profile.properties).filter(([key]) => !keys.includes(key)))
   return { channels, properties }
+}
+
+function channelsOf(entries: readonly Entry[]): Profile['channels'] {
+  const lists = Map.groupBy(entries, ({ key }) => key)
+  return Object.fromEntries([...lists].map(([key, list]) => [key, list.map(({ value }) => value)]))
 }
 
 /** Of a property that SuprSend holds as it is wanted nothing is said; any other value of it is still unset. */
@@ -127,8 +131,9 @@ function isSameProperty(a: Pick<Profile, 'properties'> | null, b: Pick<Profile, 
 
 /** What of it SuprSend holds all the same: as it shows, or where it shows nothing as it had accepted before. */
 export function heldAnyway(refused: Refused, { view, desired, synced }: View): Refused {
+  const isHeld = view === null ? isIn(synced) : (entry: Entry) => shows(view, entry)
   return {
-    entries: refused.entries.filter((entry) => (view === null ? includes(synced, entry) : shows(view, entry))),
+    entries: refused.entries.filter(isHeld),
     properties: refused.properties.filter((key) => isSameProperty(desired, view ?? synced, key)),
   }
 }
@@ -164,11 +169,11 @@ export function minus(refused: Refused, other: Refused): Refused {
 
 /** What SuprSend holds of ours: `target`, and what it holds although it is wanted no more and cannot be removed. */
 export function withHeld(target: Profile | null, held: Refused): Profile | null {
-  const extra = held.entries.filter((entry) => !includes(target, entry))
+  const isWanted = isIn(target)
+  const extra = held.entries.filter((entry) => !isWanted(entry))
   if (extra.length === 0) return target
-  const channels: { [key in ChannelKey]?: readonly ChannelValue[] } = { ...target?.channels }
-  for (const { key, value } of extra) channels[key] = [...(channels[key] ?? []), value]
-  return { channels, properties: target?.properties ?? {} }
+  const wanted = target === null ? [] : [...entriesOf(target)]
+  return { channels: channelsOf([...wanted, ...extra]), properties: target?.properties ?? {} }
 }
 
 /** The failure of a user of whom everything else was sent. */

@@ -8,9 +8,10 @@ import type { Profile } from '../core/profile.ts'
 import {
   failureOfKeys,
   heldAnyway,
-  includes,
+  isIn,
   isNothing,
   minus,
+  type Refused,
   withHeld,
   withoutRefused,
   withoutShown,
@@ -59,8 +60,8 @@ async function mend(means: Means, state: State, held: Held, how: { readonly agai
   if (view === null) return held
   const target = mendedTarget(state, base, view)
   const holdings = { owned: [state.synced, ...state.unclear], exclusive: policy.exclusive }
-  const stuck = { ...state.refused, entries: state.refused.entries.filter((entry) => !includes(target, entry)) }
-  const operations = repairPlan(how.again ? withoutShown(view, stuck) : view, target, holdings)
+  const shown = how.again ? withoutShown(view, unwantedOf(state.refused, target)) : view
+  const operations = repairPlan(shown, target, holdings)
   if (operations.length === 0) return { ...held, drifted: repairPlan(view, target, holdings).length > 0 }
   const resolved = box.resolve({ kind: 'edit', operations })
   if (resolved.kind === 'missing') return { ...NEVER_MADE, outcome: secretMissing(resolved), partly: true }
@@ -89,6 +90,11 @@ function mendedTarget({ desired, synced, refused }: State, base: Profile | null,
   return withoutRefused(desired, minus(refused, before))
 }
 
+function unwantedOf({ entries }: Refused, wanted: Profile | null): Refused {
+  const isWanted = isIn(wanted)
+  return { entries: entries.filter((entry) => !isWanted(entry)), properties: [] }
+}
+
 /** Everything is sent that can be. */
 export function settle(
   { claim, box }: Means,
@@ -100,9 +106,9 @@ export function settle(
   if (isNothing(refused)) return accepted({ claim, synced: box.original(base), failure: null, drifted, sent })
   const held = heldAnyway(refused, { view, desired, synced })
   const lacking = minus(refused, held)
-  const unwanted = { entries: held.entries.filter((entry) => !includes(desired, entry)), properties: [] }
+  const unwanted = unwantedOf(held, desired)
   const unmet = {
-    entries: [...lacking.entries.filter((entry) => includes(desired, entry)), ...unwanted.entries],
+    entries: [...lacking.entries.filter(isIn(desired)), ...unwanted.entries],
     properties: lacking.properties,
   }
   const failure = isNothing(unmet) || state.failure === null ? null : failureOfKeys(state.failure, unmet)
