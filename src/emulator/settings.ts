@@ -12,6 +12,8 @@ const settingsSchema = z.strictObject({
   refusalReading: z.enum(['nothing', 'stored']),
   /** Which values `$remove` takes: any, or those that `$append` takes. */
   removalReading: z.enum(['any', 'valid']),
+  /** Channel values that are refused by name although they are well-formed. */
+  refusedValues: z.array(z.string().min(1)).max(1_000).readonly(),
   /** The Bearer key to be presented; null accepts any that is not empty. */
   apiKey: z.string().min(1).nullable(),
   /** Answers 401 to everybody, as with a revoked key. */
@@ -37,6 +39,7 @@ export const DEFAULT_SETTINGS: Settings = {
   patchMissing: 'create',
   refusalReading: 'nothing',
   removalReading: 'any',
+  refusedValues: [],
   apiKey: null,
   unauthorized: false,
   latencyMs: 0,

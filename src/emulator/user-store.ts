@@ -20,6 +20,8 @@ export interface StoreRules {
   readonly refusalReading?: 'nothing' | 'stored'
   /** Whether `$remove` of a value is refused that would be refused when it is added; documented nowhere. */
   readonly removalReading?: 'any' | 'valid'
+  /** Channel values that are refused although they are well-formed. */
+  readonly refusedValues?: readonly string[]
 }
 
 export interface StoreAnswer {
@@ -39,7 +41,8 @@ interface Before {
 /** Pure: what one request does to one user. A rejected one leaves it as it was, in one reading of it. */
 export function transition(before: Before, request: UserRequest, rules: StoreRules & Instant): StoreAnswer {
   const { distinctId, user } = before
-  const problem = requestProblem(distinctId, request, { added: true, removed: rules.removalReading === 'valid' })
+  const { removalReading, refusedValues: refused = [] } = rules
+  const problem = requestProblem(distinctId, request, { added: true, removed: removalReading === 'valid', refused })
   if (problem === null) return applied(before, request, rules)
   const isStored =
     rules.refusalReading === 'stored' && requestProblem(distinctId, request, { added: false, removed: false }) === null
@@ -47,9 +50,9 @@ export function transition(before: Before, request: UserRequest, rules: StoreRul
   return { status: 400, user: left, message: problem }
 }
 
-function withoutRefusedRemovals(request: UserRequest, { removalReading }: StoreRules): UserRequest {
+function withoutRefusedRemovals(request: UserRequest, { removalReading, refusedValues = [] }: StoreRules): UserRequest {
   if (request.kind !== 'edit' || removalReading !== 'valid') return request
-  const judged = { added: false, removed: true }
+  const judged = { added: false, removed: true, refused: refusedValues }
   return { kind: 'edit', operations: request.operations.filter((each) => editProblem([each], judged) === null) }
 }
 

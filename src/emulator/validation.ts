@@ -22,19 +22,21 @@ export function distinctIdProblem(distinctId: string): string | null {
 export interface Judged {
   readonly added: boolean
   readonly removed: boolean
+  /** Texts that are well-formed and refused all the same. */
+  readonly refused?: readonly string[]
 }
 
 const WHEN_ADDED: Judged = { added: true, removed: false }
 
 /** POST's body: channel keys with one value or a list, everything else a property. */
-export function upsertProblem(body: JsonObject, { added }: Judged = WHEN_ADDED): string | null {
+export function upsertProblem(body: JsonObject, judged: Judged = WHEN_ADDED): string | null {
   return firstProblem(Object.entries(body), ([key, value]) => {
-    if (!isChannelKey(key)) return propertyProblem(key, value, added)
+    if (!isChannelKey(key)) return propertyProblem(key, value, judged.added)
     if (Array.isArray(value)) {
       if (value.length === 0) return `${key}: must contain at least 1 item`
-      return firstProblem(value, (item: Json) => channelProblem(key, item, added))
+      return firstProblem(value, (item: Json) => channelProblem(key, item, judged.added && judged))
     }
-    return channelProblem(key, value, added)
+    return channelProblem(key, value, judged.added && judged)
   })
 }
 
@@ -61,12 +63,12 @@ function operatorProblem(operator: string, operand: Json, judged: Judged): strin
 function memberProblem(
   operator: string,
   { key, value }: { readonly key: string; readonly value: Json },
-  { added, removed }: Judged,
+  judged: Judged,
 ): string | null {
   const listing = operator === '$append' || operator === '$remove'
   if (isChannelKey(key)) {
-    if (operator === '$append') return channelProblem(key, value, added)
-    if (operator === '$remove') return channelProblem(key, value, removed)
+    if (operator === '$append') return channelProblem(key, value, judged.added && judged)
+    if (operator === '$remove') return channelProblem(key, value, judged.removed && judged)
     return `${operator}: channel ${key} cannot be set. use $append`
   }
   if (listing && SIBLING_KEYS.includes(key)) {
@@ -75,7 +77,7 @@ function memberProblem(
   if ((operator === '$add' || operator === '$increment') && typeof value !== 'number') {
     return `${operator}: ${key} value must be of number type`
   }
-  return propertyProblem(key, value, added)
+  return propertyProblem(key, value, judged.added)
 }
 
 function unsetProblem(operand: Json): string | null {
@@ -108,7 +110,10 @@ function reservedKeyProblem(key: string): string | null {
   return reserved ? `invalid key: ${key}. keys starting with $ or ss_ are reserved` : null
 }
 
-function channelProblem(key: ChannelKey, value: Json, judged: boolean): string | null {
+/** @param judged false: by its type alone. */
+function channelProblem(key: ChannelKey, value: Json, judged: Judged | false): string | null {
+  if (judged && typeof value === 'string' && judged.refused?.includes(value))
+    return `invalid value for channel '${key.slice(1)}': ${value}. error: invalid value`
   const checked = judged ? checkChannelValue(key, value) : checkValueType(key, value)
   return checked.kind === 'ok' ? null : checked.message
 }

@@ -175,6 +175,15 @@ describe('PATCH', () => {
     expect(state()?.properties.a).toBe(2)
   })
 
+  test('a well-formed value can be refused by name', () => {
+    const { send, users } = model({ refusedValues: ['ann@example.com'] })
+    const message = "invalid value for channel 'email': ann@example.com. error: invalid value"
+    expect(send(post({ $email: ['bo@example.com', 'ann@example.com'] }))).toMatchObject({ status: 400, message })
+    expect(send(patch({ $append: { $email: 'ann@example.com' } }))).toMatchObject({ status: 400, message })
+    expect(users.size).toBe(0)
+    expect(send(patch({ $remove: { $email: 'ann@example.com' } })).status).toBe(202)
+  })
+
   test('by flag $remove refuses what $append would, and leaves it there', () => {
     for (const refusalReading of ['nothing', 'stored'] as const) {
       const { send, state } = model({ refusalReading, removalReading: 'valid' })

@@ -15,7 +15,7 @@ import type { AttemptEnd } from '../../../src/sync/attempt-record.ts'
 import type { AttemptPolicy } from '../../../src/sync/attempt-state.ts'
 
 const POLICY: AttemptPolicy = { onDelete: 'delete', firstContact: 'upsert', exclusive: new Set() }
-const RULES: Required<StoreRules> = {
+const RULES: StoreRules = {
   postReading: 'append',
   patchMissing: 'create',
   refusalReading: 'nothing',
