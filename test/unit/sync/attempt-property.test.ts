@@ -122,7 +122,17 @@ class World {
       failingSince: null,
       pendingSince: 0,
     }
-    return { distinctId: 'u', token, desired, desiredHash: null, held: false, loses: false, erase: false, ...state }
+    return {
+      distinctId: 'u',
+      bucket: 0,
+      token,
+      desired,
+      desiredHash: null,
+      held: false,
+      loses: false,
+      erase: false,
+      ...state,
+    }
   }
 }
 

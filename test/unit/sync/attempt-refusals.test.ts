@@ -46,6 +46,7 @@ class World {
       {
         ...{
           distinctId: 'u',
+          bucket: 0,
           token: `t${this.#sequence}`,
           desired,
           desiredHash: desired && profileHash(desired),

@@ -12,6 +12,7 @@ import { attemptUser } from '../../../src/sync/attempt.ts'
 import type { AttemptPolicy, Send } from '../../../src/sync/attempt-state.ts'
 
 const CLAIM: Claim = {
+  bucket: 0,
   distinctId: 'ann',
   token: 'mine',
   desired: { channels: { $email: ['new@example.com'] }, properties: {} },
