@@ -109,6 +109,7 @@ export class SenderWiring {
       gate,
       policy,
       secrets: config.mappingSecrets,
+      giveUpAfterMs: config.suprsend.giveUpAfterMs,
       metrics,
       log: deliverLog,
       failPoints,

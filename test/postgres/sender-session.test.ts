@@ -213,6 +213,7 @@ function recordOf(claimed: Awaited<ReturnType<DeliveryStore['claim']>>['claims']
     unclear: [],
     attempts: 0,
     failure: null,
+    failingSince: null,
     retryInMs: null,
   }
 }
