@@ -11,6 +11,8 @@ CREATE UNLOGGED TABLE sender (
   backend_start timestamptz,
   host          text NOT NULL,
   process       integer NOT NULL,
+  -- By its configuration so many may work (src/core/buckets.ts); the least of all holds.
+  most          integer NOT NULL,
   started_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
   -- When it last made progress, or had nothing to do.
   seen_at       timestamptz NOT NULL DEFAULT clock_timestamp(),

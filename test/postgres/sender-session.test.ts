@@ -17,6 +17,7 @@ async function join(database: TestDatabase, options: Partial<JoinOptions> = {}):
     schema: 'suprsync',
     accountHash: 'key',
     stuckAfterMs: 60_000,
+    most: 64,
     onWork: () => undefined,
     onSenders: () => undefined,
     ...options,
@@ -212,6 +213,7 @@ function recordOf(claimed: Awaited<ReturnType<DeliveryStore['claim']>>['claims']
     unclear: [],
     attempts: 0,
     failure: null,
+    failingSince: null,
     retryInMs: null,
   }
 }

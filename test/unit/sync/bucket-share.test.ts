@@ -56,6 +56,7 @@ class FakeSession implements SenderSession {
     return {
       senders: sessions.map(({ id }) => id),
       owners: owners.map((owner) => owner?.id ?? null),
+      most: 64,
       news: [],
       stuck: sessions.filter((it) => it !== this && it.isStuck).map(({ id }) => ({ pid: 1, id, silentMs: 60_001 })),
     }
@@ -118,7 +119,7 @@ class Sender {
         ...{ inHand: 0, accepted: 0, turnedAtMs: performance.now() },
       },
       gate: { hold: () => undefined, tell: () => undefined, isFitting: true, probers: 1 },
-      ...{ mostSenders: 64, stuckAfterMs: 60_000, metrics: NO_METRICS, log: SILENT_LOGGER },
+      ...{ stuckAfterMs: 60_000, metrics: NO_METRICS, log: SILENT_LOGGER },
     })
   }
 
