@@ -429,4 +429,4 @@ test('whatever was applied of what was tried, the plan leaves exactly what is de
     ),
     { numRuns: 3000 },
   )
-})
+}, 30_000)
