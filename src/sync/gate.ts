@@ -54,8 +54,6 @@ export class Gate {
   #host: HostState = HOST_OPEN
   #probers = 1
   #waiters: Waiter[] = []
-  /** Who waits until no more is under way than is held. */
-  #fitting: (() => void)[] = []
   #timer: NodeJS.Timeout | null = null
   #closed = false
 
@@ -89,26 +87,17 @@ export class Gate {
 
   /**
    * The part of the deployment that is held from now on, 0 to 1. Of a gain the rate counts a second later, unless `settled`:
-   * nobody else can have used it within the last second. Before giving something up: hold less, wait for `fitting`, and
+   * nobody else can have used it within the last second. Before giving something up: hold less, wait until it `isFitting`, and
    * only then let others have it.
    */
   hold(fraction: number, { settled }: { readonly settled: boolean } = { settled: false }): void {
     this.#limiter = holdFraction(this.#limiter, { fraction, settled }, performance.now())
-    this.#release()
     this.#pump()
   }
 
   /** No more requests are under way than what is held allows. */
   get isFitting(): boolean {
     return fits(this.#limiter)
-  }
-
-  /** Resolves when it is so. */
-  async fitting(): Promise<void> {
-    if (this.isFitting) return
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#fitting.push(resolve)
-    await promise
   }
 
   /** Live senders, this one included: each probes the more rarely. */
@@ -151,7 +140,6 @@ export class Gate {
     // The guard last, just before the request leaves: who waited here, or for an answer, may have stood still meanwhile.
     if ((await isTrue(mayLeave())) && (await isTrue(this.#guard.check()))) return true
     this.#limiter = releaseSlot(this.#limiter)
-    this.#release()
     this.#pump()
     return false
   }
@@ -178,7 +166,6 @@ export class Gate {
     this.#metrics.requestsInFlight(this.#limiter.inFlight)
     const news = newsOf(before, this.#host, outcome, nowMs)
     if (news !== null) this.#onNews(news)
-    this.#release()
     this.#pump()
   }
 
@@ -223,11 +210,6 @@ export class Gate {
       this.#timer = null
       this.#pump()
     }, delayMs)
-  }
-
-  #release(): void {
-    if (this.#fitting.length === 0 || !fits(this.#limiter)) return
-    for (const resolve of this.#fitting.splice(0)) resolve()
   }
 
   #next(event: HostEvent): void {

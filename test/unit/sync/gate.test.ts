@@ -95,20 +95,16 @@ test('less is held at once, and fits when enough have left', async () => {
   for (const name of ['a', 'b', 'c', 'd', 'e']) it.enter(name)
   await pass(0)
   it.gate.hold(1 / 2)
-  let fits = false
-  void it.gate.fitting().then(() => {
-    fits = true
-  })
   it.gate.leave(ACCEPTED, 50, 'edit')
   await pass(0)
-  expect({ fits, entered: it.entered.length }).toEqual({ fits: false, entered: 4 })
+  expect({ fits: it.gate.isFitting, entered: it.entered.length }).toEqual({ fits: false, entered: 4 })
   it.gate.leave(ACCEPTED, 50, 'edit')
   await pass(0)
-  expect({ fits, entered: it.entered.length }).toEqual({ fits: true, entered: 4 })
+  expect({ fits: it.gate.isFitting, entered: it.entered.length }).toEqual({ fits: true, entered: 4 })
   it.gate.leave(ACCEPTED, 50, 'edit')
   await pass(0)
   expect(it.entered).toEqual(['a', 'b', 'c', 'd', 'e'])
-  await it.gate.fitting()
+  expect(it.gate.isFitting).toBe(true)
 })
 
 test('who may not leave any more gives its place to the next, and fits', async () => {
@@ -119,9 +115,10 @@ test('who may not leave any more gives its place to the next, and fits', async (
   it.enter('b')
   await pass(0)
   it.gate.hold(0)
-  const fitting = it.gate.fitting()
+  expect(it.gate.isFitting).toBe(false)
   answer.resolve(false)
-  await fitting
+  await pass(0)
+  expect(it.gate.isFitting).toBe(true)
   expect(it.gate.inFlight).toBe(0)
   it.gate.hold(1, { settled: true })
   await pass(0)
