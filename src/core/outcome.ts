@@ -6,9 +6,9 @@ import { type DeliveryCode, ERROR_POLICY } from './error-policy.ts'
 import { isJsonObject, type Json } from './json.ts'
 import type { UnreadableKind } from './metrics.ts'
 import type { Looked } from './plan-report.ts'
-import { valuesOf } from './refusal.ts'
+import { keyOfOperation, propertiesOf, valuesOf } from './refusal.ts'
 import { parseRemoteUser } from './remote-user.ts'
-import { messageText, namedPlaces, readServerMessage } from './server-message.ts'
+import { messageText, namedPlaces, readServerMessage, type ServerMessage } from './server-message.ts'
 
 type Answered = Extract<Answer, { kind: 'answered' }>
 type Retry = Extract<Outcome, { kind: 'retry' }>
@@ -20,10 +20,13 @@ export const ABORTED = 'aborted'
 export function outcomeOf(request: ApiRequest | RequestKind, answer: Answer): Outcome {
   switch (answer.kind) {
     case 'answered': {
-      if (typeof request === 'string') return answered(request, answer)
-      const outcome = answered(request.kind, answer)
+      if (answer.status >= 200 && answer.status < 300) return answeredWell(kindOf(request), answer)
+      if (typeof request === 'string') return refusedFor(request, answer, readServerMessage(answer.body))
+      const message = readServerMessage(answer.body, propertiesOf(request))
+      const key = message.key ?? keyOfOperation(request, message.operation)
+      const outcome = refusedFor(request.kind, answer, { ...message, key })
       if (outcome.kind !== 'rejected' || outcome.failure.key === null) return outcome
-      return { ...outcome, places: namedPlaces(answer.body, valuesOf(request, outcome.failure.key)) }
+      return { ...outcome, places: placesOf(request, outcome.failure.key, { body: answer.body, ...message }) }
     }
     case 'unsent':
       if (answer.code === ABORTED) return noAnswer('aborted', 'no', 'user')
@@ -32,6 +35,19 @@ export function outcomeOf(request: ApiRequest | RequestKind, answer: Answer): Ou
       // What we gave up ourselves says nothing about the host.
       return answer.code === ABORTED ? noAnswer('aborted', 'unclear', 'user') : noAnswer('no_answer', 'unclear', 'host')
   }
+}
+
+/** The place among the operations says it best. */
+function placesOf(
+  request: ApiRequest,
+  key: string,
+  { body, operation }: { readonly body: Json; readonly operation: number | null },
+): readonly number[] {
+  if (operation !== null && keyOfOperation(request, operation) === key) {
+    const before = request.kind === 'edit' ? request.operations.slice(0, operation) : []
+    return [valuesOf({ kind: 'edit', operations: before }, key).length]
+  }
+  return namedPlaces(body, key, valuesOf(request, key))
 }
 
 /** For an answer, or a user, on which our own code failed: whatever was sent may have been applied. */
@@ -53,13 +69,19 @@ export function secretMissing({ name, key }: { readonly name: string; readonly k
   return { kind: 'rejected', failure: { code, status: null, key, message: `${message}: ${name}` } }
 }
 
-function answered(kind: RequestKind, answer: Answered): Outcome {
+function kindOf(request: ApiRequest | RequestKind): RequestKind {
+  return typeof request === 'string' ? request : request.kind
+}
+
+function answeredWell(kind: RequestKind, answer: Answered): Outcome {
+  if (!isApiSuccess(kind, answer.body)) return retry(answer, 'not_the_api', { applied: 'unclear' })
+  return { kind: 'accepted', user: kind === 'delete' ? null : parseRemoteUser(answer.body) }
+}
+
+type Said = Pick<ServerMessage, 'transient' | 'key'>
+
+function refusedFor(kind: RequestKind, answer: Answered, { transient, key }: Said): Outcome {
   const { status, body } = answer
-  if (status >= 200 && status < 300) {
-    if (!isApiSuccess(kind, body)) return retry(answer, 'not_the_api', { applied: 'unclear' })
-    return { kind: 'accepted', user: kind === 'delete' ? null : parseRemoteUser(body) }
-  }
-  const { transient, key } = readServerMessage(body)
   if (transient) return retry(answer, 'transient', { applied: 'unclear' })
   if (status >= 500) {
     // A gateway's own page speaks for the host; an error of the API itself speaks for this request.
@@ -84,7 +106,7 @@ function answered(kind: RequestKind, answer: Answered): Outcome {
     case 425:
       return retry(answer, 'busy', {})
     case 413:
-      return { kind: 'rejected', failure: failure('too_large', status) }
+      return { kind: 'rejected', failure: failure('too_large', status, key) }
     case 429:
       return retry(answer, 'rate_limited', { scope: 'host' })
     default:

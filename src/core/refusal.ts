@@ -3,7 +3,7 @@
 // Values are held as they were planned; what the server said is read in server-message.ts and never comes here (P8).
 import type { ApiRequest, Failure, RemoteUser } from './api.ts'
 import { standsFor } from './channel-value.ts'
-import { isJsonObject, type Json, sameJson } from './json.ts'
+import { isJsonObject, type Json, type JsonObject, sameJson } from './json.ts'
 import { type Entry, entriesOf, identityOf, property } from './operations.ts'
 import { type ChannelKey, isChannelKey, type Profile } from './profile.ts'
 
@@ -29,18 +29,43 @@ export function valuesOf(request: ApiRequest, key: string): readonly Json[] {
     case 'delete':
       return []
     case 'upsert': {
-      const value = request.body[key]
+      const value = ownMember(request.body, key)
       if (value === undefined) return []
       return isChannelKey(key) && Array.isArray(value) ? value : [value]
     }
     case 'edit':
       return request.operations.flatMap((operation) =>
         Object.values(operation).flatMap((members: Json) => {
-          const value = isJsonObject(members) ? members[key] : undefined
+          const value = isJsonObject(members) ? ownMember(members, key) : undefined
           return value === undefined ? [] : [value]
         }),
       )
   }
+}
+
+/** A property may be called `constructor`. */
+function ownMember(members: JsonObject, key: string): Json | undefined {
+  return Object.hasOwn(members, key) ? members[key] : undefined
+}
+
+/** Keys of the properties that a request writes. */
+export function propertiesOf(request: ApiRequest): readonly string[] {
+  switch (request.kind) {
+    case 'get':
+    case 'delete':
+      return []
+    case 'upsert':
+      return Object.keys(request.body).filter((key) => !isChannelKey(key))
+    case 'edit':
+      return request.operations.flatMap((operation) => ('$set' in operation ? Object.keys(operation.$set) : []))
+  }
+}
+
+/** The channel that the operation at this place is about; null: it is about none, or there is no such operation. */
+export function keyOfOperation(request: ApiRequest, place: number | null): string | null {
+  const operation = request.kind === 'edit' && place !== null ? request.operations[place] : undefined
+  if (operation === undefined || '$unset' in operation || '$set' in operation) return null
+  return Object.keys('$append' in operation ? operation.$append : operation.$remove).find(isChannelKey) ?? null
 }
 
 export interface Complaint {

@@ -118,9 +118,9 @@ describe('outcome', () => {
       expect(unreadable('delete', answered(204, body))).toBeNull()
     }
     expect(unreadable('edit', answered(202, user))).toBeNull()
-    for (const body of [null, '', ' ', {}, [], 7, { message: '' }, { message: { code: 1 } }, { error: ['x'] }])
+    for (const body of [null, '', ' ', {}, [], 7, { message: '' }, { message: { code: 1 } }, { error: [7] }])
       expect(unreadable('edit', answered(500, body))).toBe('no_message')
-    for (const body of ['BAD REQUEST', { detail: 'x' }, { error: { message: 'x' } }])
+    for (const body of ['BAD REQUEST', { detail: 'x' }, { error: { message: 'x' } }, { error: ['x'] }])
       expect(unreadable('edit', answered(400, body))).toBeNull()
     expect(unreadable('edit', { kind: 'unclear', code: 'ECONNRESET' })).toBeNull()
     expect(unreadable('edit', answered(308))).toBeNull()

@@ -59,7 +59,7 @@ describe('the value that a text repeats', () => {
     ['no values at all', 'invalid value', [{}, null, 7], []],
   ]
   test.each(cases)('%s', (_what, text, values, places) => {
-    expect(namedPlaces(message(text), values)).toEqual(places)
+    expect(namedPlaces(message(text), '$sms', values)).toEqual(places)
   })
 
   test('an outcome tells its place and never the value', () => {
