@@ -85,7 +85,10 @@ function refusedFor(kind: RequestKind, answer: Answered, { transient, key }: Sai
   if (transient) return retry(answer, 'transient', { applied: 'unclear' })
   if (status >= 500) {
     // A gateway's own page speaks for the host; an error of the API itself speaks for this request.
-    return retry(answer, 'server_error', { applied: 'unclear', scope: isJsonObject(body) ? 'user' : 'host' })
+    return retry(answer, 'server_error', {
+      applied: 'unclear',
+      scope: isJsonObject(body) && !asksToWait(answer) ? 'user' : 'host',
+    })
   }
   if (status < 400) return retry(answer, 'redirected', {})
   switch (status) {
@@ -108,7 +111,7 @@ function refusedFor(kind: RequestKind, answer: Answered, { transient, key }: Sai
     case 413:
       return { kind: 'rejected', failure: failure('too_large', status, key) }
     case 429:
-      return retry(answer, 'rate_limited', { scope: 'host' })
+      return retry(answer, 'rate_limited', {})
     default:
       return { kind: 'rejected', failure: failure(key === null ? 'invalid_request' : 'invalid_value', status, key) }
   }
@@ -140,11 +143,16 @@ function isHtml(body: Json): boolean {
   return typeof body === 'string' && body.trimStart().startsWith('<')
 }
 
+/** Whoever it answered so speaks for everybody. */
+function asksToWait({ status, retryAfterMs }: Answered): boolean {
+  return status === 429 || (status === 503 && retryAfterMs !== null && retryAfterMs > 0)
+}
+
 function retry(answer: Answered, code: DeliveryCode, given: Partial<Pick<Retry, 'applied' | 'scope'>>): Retry {
   return {
     kind: 'retry',
     applied: given.applied ?? 'no',
-    scope: given.scope ?? 'user',
+    scope: given.scope ?? (asksToWait(answer) ? 'host' : 'user'),
     floorMs: answer.retryAfterMs ?? 0,
     failure: failure(code, answer.status),
   }

@@ -71,7 +71,7 @@ export function felt(pressure: Pressure, seen: AnswerSeen, nowMs: number): Felt 
 }
 
 function isLimit(outcome: Outcome): outcome is Extract<Outcome, { kind: 'retry' }> {
-  return outcome.kind === 'retry' && outcome.failure.status === 429
+  return outcome.kind === 'retry' && outcome.failure.status === 429 && outcome.scope === 'host'
 }
 
 /** What was certainly not sent tells of the way there: the host's state closes on it. */

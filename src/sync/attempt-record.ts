@@ -4,7 +4,15 @@ import type { Failure, Outcome } from '../core/api.ts'
 import type { AttemptRecord, Claim } from '../core/delivery-port.ts'
 import { givenUp, UNREADABLE } from '../core/outcome.ts'
 import { type Profile, profileHash } from '../core/profile.ts'
-import { failingSince, givesUp, isOwnTrouble, retryDelayMs, retryFloorMs, stoppedDelayMs } from '../core/retry.ts'
+import {
+  failingSince,
+  givesUp,
+  heldDelayMs,
+  isOwnTrouble,
+  retryDelayMs,
+  retryFloorMs,
+  stoppedDelayMs,
+} from '../core/retry.ts'
 import { type Attempt, compactAttempts } from '../core/unclear.ts'
 
 export type AttemptEnd =
@@ -123,7 +131,9 @@ function consequence(claim: Claim, outcome: Outcome): Consequence {
       // A host that certainly did nothing is not this user's failure: the gate decides when it is asked again.
       const hostly = outcome.scope === 'host' && outcome.applied === 'no'
       const attempts = claim.attempts + (hostly ? 0 : 1)
-      const delayMs = hostly ? 0 : retryDelayMs({ attempts, floorMs: retryFloorMs(outcome), random: Math.random() })
+      const delayMs = hostly
+        ? heldDelayMs(outcome, Math.random())
+        : retryDelayMs({ attempts, floorMs: retryFloorMs(outcome), random: Math.random() })
       const since = failingSince(claim, outcome, Date.now())
       return { attempts, failure: hostly ? null : outcome.failure, failingSince: since, retryInMs: delayMs }
     }

@@ -129,6 +129,14 @@ describe('outcome', () => {
   test('Retry-After is the floor', () => {
     expect(outcomeOf('edit', answered(429, null, 7000))).toMatchObject({ floorMs: 7000 })
     expect(outcomeOf('edit', answered(503, '<html>', 5000))).toMatchObject({ floorMs: 5000 })
+    // The API's own 503 speaks for everybody then, whatever its text.
+    for (const text of ['try later', 'db_error tcp h: i/o timeout']) {
+      const body = { code: 503, message: text }
+      expect(outcomeOf('edit', answered(503, body, 5000))).toMatchObject({ floorMs: 5000, scope: 'host' })
+      expect(outcomeOf('edit', answered(503, body))).toMatchObject({ scope: 'user' })
+      expect(outcomeOf('edit', answered(429, body))).toMatchObject({ scope: 'host' })
+      expect(outcomeOf('edit', answered(500, body, 5000))).toMatchObject({ scope: 'user' })
+    }
   })
 
   test('a failure says what and which key, and never a word of the server', () => {
