@@ -39,6 +39,8 @@ export interface Patience {
 /** A request that did not end as it should; null: it did not leave. */
 export interface Ended {
   readonly outcome: Outcome | null
+  /** It was a GET, which leaves nothing. */
+  readonly asked: boolean
   /** Something of the target may be stored. */
   readonly open: boolean
   /** Some request has left. */
@@ -78,10 +80,10 @@ export function accepted({ claim, synced, failure, drifted, sent }: Accepted): A
 }
 
 export function ended(claim: Claim, known: Knowledge, end: Ended, patience: Patience): AttemptEnd {
-  const { outcome, open, sent } = end
+  const { outcome, asked, open, sent } = end
   if (outcome === null && !open && !sent) return { kind: 'unsent' }
   const unclear =
-    open || (outcome?.kind === 'retry' && outcome.applied === 'unclear')
+    open || (!asked && outcome?.kind === 'retry' && outcome.applied === 'unclear')
       ? compactAttempts([...known.unclear, { token: claim.token, target: claim.desired }])
       : known.unclear
   const syncedHash = known.synced === null ? null : profileHash(known.synced)

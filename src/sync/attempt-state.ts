@@ -7,6 +7,7 @@ import type { OnDelete } from '../core/mapping-spec.ts'
 import type { PlanInput } from '../core/plan.ts'
 import type { ChannelKey, Profile } from '../core/profile.ts'
 import { NOTHING_REFUSED, type Refused, refusedBy, unsaid, valuesOf, withoutRefused } from '../core/refusal.ts'
+import type { Attempt } from '../core/unclear.ts'
 import type { Knowledge, Patience } from './attempt-record.ts'
 import { AttemptSecrets, type KnownSecrets } from './attempt-secrets.ts'
 
@@ -81,6 +82,18 @@ export function firstState(means: Means): State {
 /** SuprSend does not have the user. */
 export function vanishedState(means: Means, state: State): State {
   return { ...state, ...knowing(means, { synced: null, unclear: [] }), vanished: true }
+}
+
+/** Less is unclear. */
+export function narrowedState(
+  means: Means,
+  state: State,
+  narrow: (unclear: readonly Attempt[]) => readonly Attempt[],
+): State {
+  const { synced, unclear } = state.known
+  // Sealed, as SuprSend's answers are: one text, one reference.
+  const sealed = unclear.map((attempt) => ({ ...attempt, target: means.box.seal(attempt.target) }))
+  return { ...state, ...knowing(means, { synced, unclear: narrow(sealed) }) }
 }
 
 function knowing({ box }: Means, known: Knowledge): Pick<State, 'known' | 'synced' | 'unclear'> {
