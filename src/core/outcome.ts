@@ -17,7 +17,8 @@ type Retry = Extract<Outcome, { kind: 'retry' }>
 export const ABORTED = 'aborted'
 
 /** Of the request itself it can be told which of its values an answer is about. */
-export function outcomeOf(request: ApiRequest | RequestKind, answer: Answer): Outcome {
+export function outcomeOf(request: ApiRequest | RequestKind, given: Answer): Outcome {
+  const answer = given.kind === 'answered' ? { ...given, status: toldStatus(given) } : given
   switch (answer.kind) {
     case 'answered': {
       if (answer.status >= 200 && answer.status < 300) return answeredWell(kindOf(request), answer)
@@ -67,6 +68,13 @@ export function givenUp({ failure }: Retry): Outcome {
 export function secretMissing({ name, key }: { readonly name: string; readonly key: string | null }): Outcome {
   const { code, message } = failure('secret_missing', null, key)
   return { kind: 'rejected', failure: { code, status: null, key, message: `${message}: ${name}` } }
+}
+
+/** `200 OK` with `{"code":400,"message":"…"}` is a 400: some gateways answer so. No user has a `code`. */
+function toldStatus({ status, body }: Answered): number {
+  if (status < 200 || status >= 300 || !isJsonObject(body) || 'distinct_id' in body) return status
+  const { code, message } = body
+  return typeof code === 'number' && code >= 400 && code < 600 && typeof message === 'string' ? code : status
 }
 
 function kindOf(request: ApiRequest | RequestKind): RequestKind {

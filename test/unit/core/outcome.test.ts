@@ -45,6 +45,12 @@ const TABLE: readonly (readonly [RequestKind, Answer, string])[] = [
   ['upsert', answered(201, {}), 'accepted'],
   ['edit', answered(200, ' {"distinct_id":"u","prop'), 'accepted'],
   ['delete', answered(200, 'OK'), 'accepted'],
+  // An error in the clothes of success.
+  ['edit', answered(200, { code: 400, message: 'invalid timezone: X' }), 'rejected invalid_value $timezone'],
+  ['delete', answered(200, { code: 500, message: 'internal' }), 'retry unclear user server_error'],
+  ['delete', answered(202, { code: 404, message: missing }), 'missing'],
+  ['edit', answered(200, { code: 200, message: 'ok' }), 'accepted'],
+  ['edit', answered(200, { ...user, code: 400, message: 'm' }), 'accepted user'],
   ['delete', answered(204), 'accepted'],
   ['delete', message(404, missing), 'missing'],
   ['edit', message(404, "User [distinct_id: 'u'] not found"), 'missing'],
