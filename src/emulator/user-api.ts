@@ -42,10 +42,11 @@ export class UserApi {
     const distinctId = distinctIdOf(path)
     const written = method === 'GET' ? null : distinctId
     const startedAtMs = performance.now()
-    this.#world.traffic.arrived(written, Date.now())
-    const exchange = new Exchange(request, response, (status) => {
-      this.#world.traffic.ended(written, method, status)
-      this.#onRequest?.({ method, distinctId, status, durationMs: performance.now() - startedAtMs })
+    const arrival = this.#world.traffic.arrived(written, startedAtMs)
+    const exchange = new Exchange(request, response, (status, clientLeft) => {
+      const nowMs = performance.now()
+      this.#world.traffic.ended(arrival, { method, status, clientLeft, nowMs })
+      this.#onRequest?.({ method, distinctId, status, durationMs: nowMs - startedAtMs })
     })
     if (!this.#admits(request, exchange)) return
     if (path === PREFIX && method === 'GET') {
