@@ -26,9 +26,14 @@ export class SlidingRate {
     return this.#peak
   }
 
-  clear(): void {
+  /** The last second, not the peak. */
+  forget(): void {
     this.#times = []
     this.#first = 0
+  }
+
+  clear(): void {
+    this.forget()
     this.#peak = 0
   }
 }

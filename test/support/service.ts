@@ -77,6 +77,13 @@ export interface Service extends AsyncDisposable {
 }
 
 export async function startService(options: ServiceOptions): Promise<Service> {
+  const service = await launchService(options)
+  onTestFailed(() => service.print())
+  return service
+}
+
+/** The same outside a test: who launches it looks at its log. */
+export async function launchService(options: ServiceOptions): Promise<Service> {
   const directory = await mkdtemp(join(tmpdir(), 'suprsync-e2e-'))
   const file = join(directory, 'suprsync.json')
   await writeFile(file, JSON.stringify(merged(defaults(options), options.config ?? {})))
@@ -91,9 +98,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     },
   })
   const rewrite = (change: JsonObject) => writeFile(file, JSON.stringify(merged(defaults(options), change)))
-  const service = new RunningProcess(child, config, { directory, rewrite })
-  onTestFailed(() => service.print())
-  return service
+  return new RunningProcess(child, config, { directory, rewrite })
 }
 
 function defaults({ databaseUrl, emulatorUrl, slot }: ServiceOptions): JsonObject {
