@@ -171,7 +171,9 @@ class Run {
     const { emulator, rate } = this.#world
     const { count, users } = emulator.stats().concurrencyViolations
     if (count > 0)
-      this.#onProblem(`${count} writes arrived while another of their user was in flight: ${users.join(', ')}`)
+      this.#onProblem(
+        `${count} writes arrived while another of their user was in flight: ${users.slice(0, 10).join(', ')}`,
+      )
     const most = Math.ceil(this.#plan.ratePerSecond * RATE_TOLERANCE) + 1
     if (rate.peak > most)
       this.#onProblem(`${rate.peak} requests within a second, where ${this.#plan.ratePerSecond} may be`)
@@ -207,6 +209,6 @@ export function reportText({ seed, stormMs, problems, figures, events, logs }: S
     ...['last lines of the logs:', ...logs, '', 'last events:', ...events, '', ...shown, ''],
     `${problems.length} problems:`,
     ...problems.map((problem) => `- ${problem}`),
-    `to repeat: npm run soak -- --minutes ${stormMs / 60_000} --seed ${seed}`,
+    `to repeat: npm run soak -- --minutes ${Number((stormMs / 60_000).toFixed(2))} --seed ${seed}`,
   ].join('\n')
 }
