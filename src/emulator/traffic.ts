@@ -15,6 +15,8 @@ export interface Stats {
   readonly maxInFlightPerUser: number
   /** Writes that arrived while another of the same user was in flight. */
   readonly concurrencyViolations: { readonly count: number; readonly users: readonly string[] }
+  /** From the leaving of a client without an answer to the next write of that user; null = there was none. */
+  readonly soonestAfterLeftMs: number | null
   /** The most that arrived within one second, wherever it begins. */
   readonly peakRequestsPerSecond: number
 }
@@ -49,6 +51,8 @@ export interface End {
 export class Traffic {
   readonly #writing = new Map<string, Set<Arrival>>()
   readonly #rate = new SlidingRate()
+  /** Of users whose last write nobody waited for. */
+  readonly #leftAtMs = new Map<string, number>()
   #inFlight = 0
   #requests = 0
   #calls = new Map<string, Map<string, number>>()
@@ -56,6 +60,7 @@ export class Traffic {
   #maxPerUser = 0
   #violations = 0
   #violators = new Map<string, number>()
+  #soonestMs: number | null = null
 
   /** @param nowMs of a clock that does not go back. */
   arrived(distinctId: string | null, nowMs: number): Arrival {
@@ -65,6 +70,9 @@ export class Traffic {
     this.#rate.add(nowMs)
     const arrival: Arrival = { distinctId, overlaps: [] }
     if (distinctId === null) return arrival
+    const leftAtMs = this.#leftAtMs.get(distinctId)
+    if (leftAtMs !== undefined) this.#soonestMs = Math.min(this.#soonestMs ?? nowMs - leftAtMs, nowMs - leftAtMs)
+    this.#leftAtMs.delete(distinctId)
     const writing = this.#writing.get(distinctId) ?? new Set()
     if (writing.size > 0) this.#overlap({ distinctId, atMs: nowMs, during: new Set(writing) })
     writing.add(arrival)
@@ -83,7 +91,9 @@ export class Traffic {
     const writing = this.#writing.get(distinctId)
     writing?.delete(arrival)
     if (writing?.size === 0) this.#writing.delete(distinctId)
-    if (clientLeft) for (const overlap of arrival.overlaps) this.#forgive(overlap, arrival, nowMs)
+    if (!clientLeft) return
+    this.#leftAtMs.set(distinctId, nowMs)
+    for (const overlap of arrival.overlaps) this.#forgive(overlap, arrival, nowMs)
   }
 
   /** Forgets what was counted; what is in flight stays so. */
@@ -98,6 +108,8 @@ export class Traffic {
     }
     this.#violations = 0
     this.#violators = new Map()
+    this.#leftAtMs.clear()
+    this.#soonestMs = null
     this.#rate.clear()
   }
 
@@ -109,6 +121,7 @@ export class Traffic {
       maxInFlight: this.#maxInFlight,
       maxInFlightPerUser: this.#maxPerUser,
       concurrencyViolations: { count: this.#violations, users: [...this.#violators.keys()] },
+      soonestAfterLeftMs: this.#soonestMs,
       peakRequestsPerSecond: this.#rate.peak,
     }
   }

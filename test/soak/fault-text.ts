@@ -1,5 +1,5 @@
 // A planned fault in words, for progress and for the report of a failed run.
-import { type Fault, type PlannedFault, PROCESSES, type ProcessName, type Weather } from './plan.ts'
+import { type Fault, type PlannedFault, PROCESSES, type ProcessName, type Weather } from './fault.ts'
 
 export function faultText({ atMs, untilMs, fault }: PlannedFault): string {
   const lasts = untilMs > atMs ? `, ${seconds(untilMs - atMs)}` : ''
@@ -41,6 +41,8 @@ function weatherText(weather: Weather): string {
       return `answers ${weather.requests} requests 429, Retry-After ${weather.retryAfterS}`
     case 'garbled':
       return `answers ${weather.requests} requests with what is no user`
+    case 'silent':
+      return `answers ${weather.requests} requests late or never`
     case 'unauthorized':
       return 'refuses the key'
     case 'away':

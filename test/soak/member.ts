@@ -6,7 +6,7 @@ import type { Config } from '../../src/config/config.ts'
 import type { JsonObject } from '../../src/core/json.ts'
 import { type Network, startNetwork } from '../support/network.ts'
 import { type Exit, launchService, type Service } from '../support/service.ts'
-import type { Link, ProcessName, Role } from './plan.ts'
+import type { Link, ProcessName, Role } from './fault.ts'
 
 export interface MemberOptions {
   readonly name: ProcessName

@@ -6,10 +6,10 @@ import { errorMessage } from '../../src/core/error.ts'
 import { startChildLoad } from '../support/child-load.ts'
 import { expectConverged, expectNeverBack } from '../support/oracle.ts'
 import { startWorkload } from '../support/workload.ts'
+import type { Plan } from './fault.ts'
 import { seconds } from './fault-text.ts'
 import { exitText } from './member.ts'
 import { MemoryWatch } from './memory-watch.ts'
-import type { Plan } from './plan.ts'
 import { LOOK_EVERY_MS } from './rate-watch.ts'
 import { runStorm } from './storm.ts'
 import { createWorld, USERS, type World } from './world.ts'
@@ -129,7 +129,7 @@ class Run {
 
   figures(): { readonly [name: string]: number } {
     const { emulator, rate, members } = this.#world
-    const { requests, maxInFlight, concurrencyViolations } = emulator.stats()
+    const { requests, maxInFlight, concurrencyViolations, soonestAfterLeftMs } = emulator.stats()
     return {
       faults: this.#plan.faults.length,
       process_starts: members.reduce((sum, { starts }) => sum + starts, 0),
@@ -138,6 +138,7 @@ class Run {
       requests,
       max_in_flight: maxInFlight,
       concurrent_writes: concurrencyViolations.count,
+      soonest_after_left_ms: Math.round(soonestAfterLeftMs ?? -1),
       rate_limit: this.#plan.ratePerSecond,
       peak_rate: rate.peak,
       rate_judged_share: Math.round(rate.judgedShare * 100) / 100,

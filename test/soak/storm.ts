@@ -3,8 +3,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FaultInput } from '../../src/emulator/fault.ts'
 import { isConnectionLoss } from '../support/connection-loss.ts'
+import { type Fault, LINKS, type Plan, type Server, type Sessions, type Weather } from './fault.ts'
 import { faultText, seconds } from './fault-text.ts'
-import { type Fault, LINKS, type Plan, type Server, type Sessions, type Weather } from './plan.ts'
 import type { World } from './world.ts'
 
 export interface StormOptions {
@@ -139,14 +139,14 @@ class Storm {
 
   async #weather(weather: Weather): Promise<End> {
     const { emulator } = this.#world
-    const { failureRate } = this.#plan
+    const { failureRate, latencyMs } = this.#plan
     switch (weather.kind) {
       case 'failing':
         emulator.settings({ failureRate: weather.rate })
         return async () => void emulator.settings({ failureRate })
       case 'slow':
         emulator.settings({ latencyMs: weather.latencyMs })
-        return async () => void emulator.settings({ latencyMs: 5 })
+        return async () => void emulator.settings({ latencyMs })
       case 'limited':
         emulator.settings({ rateLimit: weather.perSecond })
         return async () => void emulator.settings({ rateLimit: null })
@@ -158,14 +158,19 @@ class Storm {
         return () => emulator.resume()
       case 'throttling':
       case 'garbled':
+      case 'silent':
         emulator.addFault(...faultsOf(weather))
-        return async () => emulator.clearFaults()
+        return async () => {
+          emulator.clearFaults()
+          emulator.releaseHolds()
+        }
     }
   }
 }
 
-function faultsOf(weather: Extract<Weather, { kind: 'throttling' | 'garbled' }>): readonly FaultInput[] {
+function faultsOf(weather: Extract<Weather, { kind: 'throttling' | 'garbled' | 'silent' }>): readonly FaultInput[] {
   const everybody = { user: '*', times: weather.requests }
+  if (weather.kind === 'silent') return [{ ...everybody, action: { kind: 'hold', apply: 'before' } }]
   if (weather.kind === 'throttling') {
     return [{ ...everybody, action: { kind: 'status', status: 429, retryAfter: weather.retryAfterS } }]
   }

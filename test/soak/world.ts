@@ -7,8 +7,8 @@ import { type Cluster, startCluster } from '../support/cluster.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { until } from '../support/wait.ts'
 import { createUsersTable, insertUsers } from '../support/workload.ts'
+import { type Plan, PROCESSES, type ProcessName, type Server } from './fault.ts'
 import { Member } from './member.ts'
-import { type Plan, PROCESSES, type ProcessName, type Server } from './plan.ts'
 import { RateWatch } from './rate-watch.ts'
 
 export const USERS = 150
@@ -35,7 +35,7 @@ export async function createWorld(plan: Plan, onProblem: (text: string) => void)
   const emulator = closing.use(
     await startEmulator({
       ...{ postReading: plan.postReading, patchMissing: plan.patchMissing },
-      ...{ failureRate: plan.failureRate, failureSeed: plan.seed, latencyMs: 5 },
+      ...{ failureRate: plan.failureRate, failureSeed: plan.seed, latencyMs: plan.latencyMs },
       onArrival: ({ distinctId, atMs }) => {
         // The check at each start asks for a user that cannot exist, beside the limiter.
         if (!distinctId?.startsWith('suprsync-check-')) rate.arrived(atMs)

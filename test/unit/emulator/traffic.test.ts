@@ -82,6 +82,17 @@ describe('writes of one user in flight together', () => {
     for (const { traffic } of [later, second, dropped]) expect(traffic.stats().concurrencyViolations.count).toBe(1)
   })
 
+  test('how soon somebody writes again for whom nobody waited any more', () => {
+    const traffic = new Traffic()
+    traffic.ended(traffic.arrived('u1', 0), left(100))
+    traffic.ended(traffic.arrived('u2', 0), end(100))
+    traffic.arrived('u2', 200)
+    expect(traffic.stats().soonestAfterLeftMs).toBeNull()
+    traffic.ended(traffic.arrived('u1', 2_100), end(2_200))
+    traffic.arrived('u1', 2_300)
+    expect(traffic.stats().soonestAfterLeftMs).toBe(2_000)
+  })
+
   test('of three the one whose client is still there counts', () => {
     const { traffic, first, second } = overlapping()
     const third = traffic.arrived('u1', 110)

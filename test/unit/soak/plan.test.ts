@@ -1,8 +1,10 @@
 // The plan of a chaos run: the same for the same seed, in order, with an end to each fault, and whole again after each round.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { clash } from '../../soak/clash.ts'
+import type { PlannedFault } from '../../soak/fault.ts'
 import { faultText } from '../../soak/fault-text.ts'
-import { clash, makePlan, type PlannedFault } from '../../soak/plan.ts'
+import { makePlan } from '../../soak/plan.ts'
 
 const seeds = fc.nat(1_000_000_000)
 const minutes = fc.oneof(fc.constant(1.25), fc.integer({ min: 1, max: 30 }))
@@ -62,6 +64,11 @@ test('what is clashing', () => {
   expect(clash(freeze, planned({ kind: 'kill', process: 'sender 1' }))).toBe(true)
   expect(clash(freeze, planned({ kind: 'kill', process: 'sender 1' }, 2_000, 3_000))).toBe(false)
   expect(clash(freeze, planned({ kind: 'kill', process: 'sender 2' }))).toBe(false)
+  const orphaning = (atMs: number) =>
+    planned({ kind: 'terminate', server: 'state', sessions: 'suprsync locks' }, atMs, atMs)
+  expect(clash(planned({ kind: 'freeze', process: 'sender 1' }, 5_000, 25_000), orphaning(6_000))).toBe(true)
+  expect(clash(planned({ kind: 'freeze', process: 'sender 1' }, 5_000, 25_000), orphaning(12_000))).toBe(false)
+  expect(clash(freeze, planned({ kind: 'weather', weather: { kind: 'silent', requests: 1 } }))).toBe(true)
   const restart = planned({ kind: 'restart', server: 'state', mode: 'fast' })
   expect(clash(planned({ kind: 'terminate', server: 'state', sessions: 'all' }, 500, 500), restart)).toBe(true)
   expect(clash(planned({ kind: 'terminate', server: 'source', sessions: 'all' }, 500, 500), restart)).toBe(false)
@@ -84,7 +91,7 @@ test('among many seeds every kind of fault comes, and freezes that outlast a sen
   expect([...texts].sort()).toEqual(
     [
       ...['kill', 'freeze', 'deploy', 'cut', 'terminate', 'restart'],
-      ...['failing', 'slow', 'limited', 'throttling', 'garbled', 'unauthorized', 'away'].map(
+      ...['failing', 'slow', 'limited', 'throttling', 'garbled', 'silent', 'unauthorized', 'away'].map(
         (kind) => `weather ${kind}`,
       ),
       ...['source', 'state'].flatMap((link) =>
