@@ -1,7 +1,9 @@
 // What the circuit breaker costs where half of a million users are lost before it opens: the transaction of capture that opens it,
 // the claims that follow (a live edit waits for them), the counts, `approve` and `reject`; of each the time and its longest statement.
 // npm run bench:breaker [-- PROFILES]
+
 import pg from 'pg'
+import { ALL_BUCKETS } from '../src/core/buckets.ts'
 import type { CaptureState } from '../src/core/capture-port.ts'
 import { NO_LSN } from '../src/core/lsn.ts'
 import { documentOf, type Profile, profileHash } from '../src/core/profile.ts'
@@ -10,13 +12,13 @@ import { connectionConfig } from '../src/postgres/connection.ts'
 import { approveLosses, lookAtLosses, rejectLosses } from '../src/state/breaker-decision.ts'
 import { countHeld } from '../src/state/breaker-store.ts'
 import { openStateDatabase, type StateDatabase } from '../src/state/database.ts'
-import { DeliveryStore } from '../src/state/delivery-store.ts'
+import type { DeliveryStore } from '../src/state/delivery-store.ts'
 import { migrate } from '../src/state/migrations.ts'
 import { createCheckpoint, takeOver } from '../src/state/ownership.ts'
+import { makeSender } from '../test/support/sender.ts'
 import { printTable } from './figures.ts'
 
 const PROFILES = Number(process.argv[2] ?? 1_000_000)
-const OWNER = '00000000-0000-0000-0000-000000000001'
 const PROFILE: Profile = {
   channels: { $email: ['somebody@example.com'], $sms: ['+14155550100'] },
   properties: { name: 'Somebody', plan: 'pro', seats: 12, $timezone: 'Europe/Berlin' },
@@ -76,7 +78,7 @@ async function fill(client: pg.Client): Promise<void> {
 async function claimSome(delivery: DeliveryStore): Promise<number> {
   for (let asked = 1; ; asked += 1) {
     if (asked > 10_000) throw new Error('nobody is claimed')
-    const claims = await delivery.claim({ owner: OWNER, limit: 50, lane: 0, token: `t${asked}` })
+    const { claims } = await delivery.claim({ buckets: ALL_BUCKETS, limit: 50, lane: 0, token: `t${asked}` })
     if (claims.some(({ desired }) => desired !== null)) return asked
   }
 }
@@ -92,7 +94,7 @@ async function round(db: StateDatabase, client: pg.Client, decide: 'approve' | '
   )
   const edited = { ...PROFILE, properties: { name: 'Edited' } }
   await state.commit('public.users', commitOf([`user-${PROFILES}`], edited), () => undefined)
-  const delivery = new DeliveryStore(db)
+  const delivery = await makeSender(db)
   const asked = await measure('claims until a live edit is in hand', () => claimSome(delivery))
   figures.push([`  asked ${asked} times`, '', '', ''])
   await measure('count for the metrics', () => countHeld(db, 100_000))

@@ -7,6 +7,7 @@ import type { Config } from '../config/config.ts'
 import { SuprsyncError } from '../core/error.ts'
 import { outcomeOf } from '../core/outcome.ts'
 import { connectionConfig } from '../postgres/connection.ts'
+import { acquireEverything } from '../state/capture-lock.ts'
 import type { StateDatabase } from '../state/database.ts'
 import {
   type Order,
@@ -17,7 +18,6 @@ import {
   readLiveKeys,
   readPosition,
 } from '../state/erase-store.ts'
-import { LockSession } from '../state/lock-session.ts'
 import { notifyService } from '../state/notice.ts'
 import { createClient } from '../suprsend/client.ts'
 import { attemptUser } from '../sync/attempt.ts'
@@ -73,7 +73,7 @@ export function eraseCommand(): Command {
 async function erase(db: StateDatabase, config: Config, ordered: Order): Promise<void> {
   const { distinctId: id } = ordered
   if (!(await orderErasure(db, ordered))) throw stillLive(config, await readLiveKeys(db, id))
-  const locks = await LockSession.acquire(connectionConfig(config.state.url.reveal()), config.state.schema)
+  const locks = await acquireEverything(connectionConfig(config.state.url.reveal()), config.state.schema)
   if (locks !== null) {
     await using _held = locks
     await eraseOurselves(db, config, id)

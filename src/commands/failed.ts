@@ -6,7 +6,7 @@ import { isRowFailure, ROW_FAILURES } from '../core/failed-row.ts'
 import type { StateDatabase } from '../state/database.ts'
 import { listFailed, retryAllFailed, retryUsers } from '../state/failed-store.ts'
 import { notifyService } from '../state/notice.ts'
-import { readLockHolder } from '../state/report.ts'
+import { readSenders } from '../state/report.ts'
 import { readConfig } from './config-file.ts'
 import { configOption } from './config-option.ts'
 import { failedJson, formatFailed } from './failed-text.ts'
@@ -89,7 +89,7 @@ function retryCommand(): Command {
       const { retried, running } = await withState(config, async (db) => ({
         retried: await retry(db),
         notified: await notifyService(db, config.state.schema),
-        running: (await readLockHolder(db, config.state.schema)) !== null,
+        running: (await readSenders(db, config.state.schema)).length > 0,
       }))
       if (options.json) printJson({ retried, service_running: running })
       else printLine(retryText(retried, running))

@@ -8,7 +8,9 @@ import type { Table } from '../core/row.ts'
 import { isSupported } from '../core/values.ts'
 import { checkSource, checkState } from '../postgres/check.ts'
 import { connectionConfig } from '../postgres/connection.ts'
+import { connectionFailure } from '../postgres/connection-failure.ts'
 import { quoteIdentifier, quoteTable } from '../postgres/identifier.ts'
+import { findPooler } from '../state/pooler.ts'
 import { checkSuprsend } from '../suprsend/check.ts'
 import { createClient } from '../suprsend/client.ts'
 import { compileTables, wantedTables } from './compiled-tables.ts'
@@ -31,14 +33,29 @@ export async function checkDatabases(config: Config): Promise<readonly Finding[]
     create: source.create,
   }
   const found = await checkSource(connectionConfig(source.url.reveal()), wanted)
-  const unreachable = found.some(({ code }) => code === 'server_unreachable')
-  if (unreachable && state.url.reveal() === source.url.reveal()) return found
-  const findings = [
-    ...found,
-    ...doubtFindings(config, mappingDoubts(config.mapping)),
-    ...(await checkState(connectionConfig(state.url.reveal()), { schema: state.schema })),
-  ]
+  if (found.some(isOfConnecting) && state.url.reveal() === source.url.reveal()) return found
+  const findings = [...found, ...doubtFindings(config, mappingDoubts(config.mapping)), ...(await stateFindings(config))]
   return await withoutRecoverable(config, findings)
+}
+
+/** All that who only delivers needs: the source may be out of its reach. */
+export async function stateFindings({ state }: Config): Promise<readonly Finding[]> {
+  const connection = connectionConfig(state.url.reveal())
+  const found = await checkState(connection, { schema: state.schema })
+  if (found.some(isOfConnecting)) return found
+  try {
+    const pooler = await findPooler(connection)
+    return pooler === null ? found : [pooler, ...found]
+  } catch (error) {
+    // Of two connections one could not be had, or was not answered.
+    const { cause, message } = connectionFailure(error)
+    return [{ code: 'server_unreachable', level: 'error', message, cause }, ...found]
+  }
+}
+
+/** There is no connection, of which nothing else can be said. */
+function isOfConnecting({ code, cause }: Finding): boolean {
+  return code === 'server_unreachable' || (code === 'pooler_in_the_way' && cause !== undefined)
 }
 
 export async function checkApi(config: Config, signal: AbortSignal): Promise<readonly Finding[]> {

@@ -18,7 +18,8 @@ import { readBackfillReport } from '../state/report.ts'
 
 export interface ReadingsOptions {
   readonly state: StateDatabase
-  readonly source: Queryable
+  /** null: this process does not capture, and may not reach it. */
+  readonly source: Queryable | null
   readonly slot: string
   readonly log: Logger
 }
@@ -43,7 +44,7 @@ export function collectReadings({ state, source, slot, log }: ReadingsOptions): 
       return Promise.race([late, answer])
     }
   }
-  const askSlot = ask(() => readSlotReport(source, slot))
+  const askSlot = ask(async () => (source === null ? null : await readSlotReport(source, slot)))
   // One after the other: a scrape takes one connection from the writers.
   const askState = ask(async () => ({
     checkpoint: await readBounded(state, STATEMENT_TIMEOUT_MS, readCheckpoint),

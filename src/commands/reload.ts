@@ -1,7 +1,8 @@
-// SIGHUP: the configuration is read again. One that can be used ends the present round, and the next one begins with it; one
+// SIGHUP: the configuration is read again, and the file of its API key. One that can be used ends the present round, and the next one begins with it; one
 // that cannot changes nothing, and its problems are said. Two signals in a row are two readings, one after the other.
 import type { Config } from '../config/config.ts'
 import { ConfigError } from '../config/problem.ts'
+import type { Secret } from '../config/secret.ts'
 import { sleep } from '../core/abort.ts'
 import type { Finding } from '../core/finding.ts'
 import type { Logger } from '../core/logger.ts'
@@ -41,6 +42,12 @@ export class Reload implements Disposable {
   begin(): { readonly config: Config; readonly superseded: AbortSignal } {
     if (this.#round.signal.aborted) this.#round = new AbortController()
     return { config: this.#config, superseded: this.#round.signal }
+  }
+
+  /** Ends the round; the next one begins with this key. All else stays as it is: nobody asked for edits of the mapping file. */
+  takeKey(apiKey: Secret): void {
+    this.#config = { ...this.#config, suprsend: { ...this.#config.suprsend, apiKey } }
+    this.#round.abort()
   }
 
   /** Resolves when every signal that came before has had its effect. */

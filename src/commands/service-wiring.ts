@@ -1,38 +1,30 @@
-// Builds the running service out of the rooms: state, locks, source, client, gate, delivery. `run` and `demo` start the
+// Builds the running service out of the rooms: state, locks, source, client, and a sender (sender-wiring.ts). `run` and `demo` start the
 // same thing. Disposing closes in the reverse order.
-import { randomUUID } from 'node:crypto'
 import type { Config } from '../config/config.ts'
 import { errorCode } from '../core/error.ts'
 import type { FailPoints } from '../core/fail-points.ts'
-import type { HostState } from '../core/host-state.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Lsn } from '../core/lsn.ts'
-import { exclusiveKeys } from '../core/mapping-spec.ts'
 import type { Metrics } from '../core/metrics.ts'
-import { namedKeys } from '../core/reconcile.ts'
-import type { CaptureStatus, ServiceStatus } from '../core/service-status.ts'
+import type { CaptureStatus, DeliveryStatus, ServiceStatus } from '../core/service-status.ts'
 import { Wake } from '../core/wake.ts'
 import { connectionConfig } from '../postgres/connection.ts'
 import { logRunningTransactions } from '../postgres/running-transactions.ts'
 import { identifySystem } from '../postgres/system.ts'
 import { failRun } from '../state/backfill-request.ts'
 import type { BreakerRules } from '../state/breaker-store.ts'
+import { acquireCapture } from '../state/capture-lock.ts'
 import { openStateDatabase, type StateDatabase } from '../state/database.ts'
-import { DeliveryStore } from '../state/delivery-store.ts'
-import { LockSession } from '../state/lock-session.ts'
 import { migrate } from '../state/migrations.ts'
 import { takeOver } from '../state/ownership.ts'
-import { ReconcileStore } from '../state/reconcile-store.ts'
 import { Tidy } from '../state/tidy.ts'
+import { WorkNotice } from '../state/work-notice.ts'
 import { createClient } from '../suprsend/client.ts'
 import type { BackfillReport } from '../sync/backfill.ts'
 import { runCaptureSession } from '../sync/capture-session.ts'
-import { Deliver } from '../sync/deliver.ts'
-import { FreezeGuard } from '../sync/freeze-guard.ts'
-import { Gate } from '../sync/gate.ts'
-import { Reconcile } from '../sync/reconcile.ts'
-import { Service } from '../sync/service.ts'
+import { type Roles, Service } from '../sync/service.ts'
 import { userAgent } from './package-info.ts'
+import { SenderWiring } from './sender-wiring.ts'
 import { readSlotKnowledge } from './slot-knowledge.ts'
 import { SourceWiring } from './source-wiring.ts'
 import type { StartOptions } from './start-preflight.ts'
@@ -41,11 +33,14 @@ import { WalGuard } from './wal-guard.ts'
 
 export interface ServiceOptions {
   readonly config: Config
+  readonly roles: Roles
   readonly metrics: Metrics
   readonly log: Logger
   readonly failPoints: FailPoints
   readonly onBackfill: (progress: BackfillReport) => void
 }
+
+const OFF = { kind: 'off' } as const
 
 export class RunningService implements AsyncDisposable {
   readonly #service: Service
@@ -55,12 +50,15 @@ export class RunningService implements AsyncDisposable {
   readonly state: StateDatabase
   readonly source: SourceWiring
   /** For what it needs to start; null: it may. */
-  #waiting: CaptureStatus | null = null
-  #host: HostState['kind'] = 'open'
-  #inHand: () => number = () => 0
+  #waiting: Extract<CaptureStatus & DeliveryStatus, { kind: 'broken' }> | null = null
+  readonly #sender: SenderWiring
+  readonly #roles: Roles
+  readonly #stuckAfterMs: number
 
   constructor(options: ServiceOptions) {
-    const { config, metrics, log, failPoints } = options
+    const { config, metrics, log, failPoints, roles } = options
+    this.#roles = roles
+    this.#stuckAfterMs = config.delivery.stuckAfterMs
     const closing = new AsyncDisposableStack()
     const stateUrl = connectionConfig(config.state.url.reveal())
     const sourceUrl = connectionConfig(config.source.url.reveal(), { applicationName: 'suprsync setup' })
@@ -101,21 +99,19 @@ export class RunningService implements AsyncDisposable {
       log: captureLog,
     })
     const wake = new Wake()
-    let wakeDelivery: () => void = () => undefined
-    let migrated = false
+    const sender = new SenderWiring({ config, connection: stateUrl, state, client, metrics, log, failPoints })
+    this.#sender = sender
+    const notice = new WorkNotice(state, config.state.schema)
+    const migrated = once(async () => {
+      const applied = await migrate(state, config.state.schema)
+      if (applied.length > 0) stateLog.info({ applied }, 'migrated the state')
+    })
     let endedBy: string | null = null
     this.#service = new Service(
       {
-        async acquire() {
-          if (!migrated) {
-            const applied = await migrate(state, config.state.schema)
-            if (applied.length > 0) stateLog.info({ applied }, 'migrated the state')
-            migrated = true
-          }
-          return await LockSession.acquire(stateUrl, config.state.schema, () => {
-            wake.ring()
-            wakeDelivery()
-          })
+        async acquireCapture() {
+          await migrated()
+          return await acquireCapture(stateUrl, config.state.schema, () => wake.ring())
         },
         capture: (hooks, signal) =>
           runCaptureSession(
@@ -150,6 +146,10 @@ export class RunningService implements AsyncDisposable {
               log: captureLog,
               failPoints,
               onBackfill: options.onBackfill,
+              onPending: () => {
+                sender.wake()
+                if (!sender.isAlone) notice.ring()
+              },
               mostRowsPerSecond: config.backfill.maxRowsPerSecond,
               ...hooks,
             },
@@ -158,60 +158,13 @@ export class RunningService implements AsyncDisposable {
             endedBy = errorCode(error) ?? null
             throw error
           }),
-        createDelivery: (ownership) => {
-          const deliverLog = log.child({ component: 'deliver' })
-          const { maxInFlight, maxRequestsPerSecond: ratePerSecond } = config.suprsend
-          const gate = new Gate({
-            limits: { maxInFlight, ratePerSecond },
-            metrics,
-            guard: new FreezeGuard({ confirm: () => ownership.confirm() }),
-            onHostChange: (host) => {
-              this.#host = host.kind
-              reportHost(deliverLog, host)
-            },
-          })
-          this.#host = gate.host.kind
-          const policy = {
-            onDelete: config.mapping.onDelete,
-            firstContact: config.suprsend.firstContact,
-            exclusive: exclusiveKeys(config.mapping),
-          }
-          const deliver = new Deliver({
-            owner: randomUUID(),
-            state: new DeliveryStore(state),
-            sink: client,
-            gate,
-            policy,
-            secrets: config.mappingSecrets,
-            maxInFlight,
-            metrics,
-            log: deliverLog,
-            failPoints,
-          })
-          this.#inHand = () => deliver.inHand
-          wakeDelivery = () => deliver.wake()
-          const { usersPerHour } = config.reconcile
-          const reconcile =
-            usersPerHour === null
-              ? null
-              : new Reconcile({
-                  state: new ReconcileStore(state),
-                  sink: client,
-                  gate,
-                  policy: { ...policy, named: namedKeys(config.mapping) },
-                  usersPerHour,
-                  onRepaired: () => deliver.wake(),
-                  metrics,
-                  log: log.child({ component: 'reconcile' }),
-                })
-          return {
-            wake: () => deliver.wake(),
-            run: (stop, destroy) => deliver.run(stop, destroy),
-            reconcile: async (ending) => await reconcile?.run(ending),
-          }
+        joinSenders: async () => {
+          await migrated()
+          return await sender.join()
         },
         tidy: () => tidy.run(),
       },
+      roles,
       log,
     )
     this.#closing = closing
@@ -219,23 +172,32 @@ export class RunningService implements AsyncDisposable {
 
   get status(): ServiceStatus {
     return {
-      capture: this.#waiting ?? this.#service.capture,
-      host: this.#host,
+      capture: this.#service.capture.kind === 'off' ? OFF : (this.#waiting ?? this.#service.capture),
+      delivery: this.#deliveryStatus,
+      host: this.#sender.host,
       breaker: this.#watch.breaker,
       wal: this.#walGuard.state,
     }
   }
 
+  get #deliveryStatus(): DeliveryStatus {
+    const { delivery } = this.#service
+    if (delivery.kind === 'off') return delivery
+    if (this.#waiting !== null) return this.#waiting
+    const { silentMs } = this.#sender
+    return delivery.kind === 'sending' && silentMs > this.#stuckAfterMs ? { kind: 'stuck', silentMs } : delivery
+  }
+
   /** Users whose attempt has not been recorded yet. */
   get inHand(): number {
-    return this.#inHand()
+    return this.#sender.inHand
   }
 
   /** @param ready resolves when it may start, or `stop` aborts; what the slot costs is watched from the first moment on. */
   async run(stop: AbortSignal, ready: (onWaiting: StartOptions['onWaiting']) => Promise<void>): Promise<void> {
     const over = new AbortController()
     const ending = AbortSignal.any([stop, over.signal])
-    const watching = Promise.all([this.#watch.run(ending), this.#walGuard.run(ending)])
+    const watching = Promise.all([this.#watch.run(ending), this.#roles.capture && this.#walGuard.run(ending)])
     try {
       await ready(({ code, message }) => {
         this.#waiting = { kind: 'broken', code, message }
@@ -253,19 +215,15 @@ export class RunningService implements AsyncDisposable {
   }
 }
 
-function reportHost(log: Logger, host: HostState): void {
-  switch (host.kind) {
-    case 'open':
-      return log.info({}, 'suprsend takes requests')
-    case 'unreachable':
-      return log.warn({}, 'suprsend is not reachable; one probe stands for all, changes are still captured')
-    case 'throttled':
-      return log.warn({}, 'suprsend asks to slow down')
-    case 'unauthorized':
-      return log.error(
-        {},
-        'suprsend refuses the API key; nothing is sent until it is right, changes are still captured',
-      )
+/** Until it has worked. */
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | null = null
+  return () => {
+    done ??= work().catch((error: unknown) => {
+      done = null
+      throw error
+    })
+    return done
   }
 }
 

@@ -6,10 +6,12 @@ import { SuprsyncError } from '../core/error.ts'
 import type { Finding } from '../core/finding.ts'
 import type { Logger } from '../core/logger.ts'
 import { reconnectDelayMs } from '../core/reconnect.ts'
-import { checkApi, checkDatabases } from './preflight.ts'
+import type { Roles } from '../sync/service.ts'
+import { checkApi, checkDatabases, stateFindings } from './preflight.ts'
 
 export interface StartOptions {
   readonly config: Config
+  readonly roles: Roles
   readonly log: Logger
   /** Told at each failed attempt: what /readyz answers meanwhile. */
   readonly onWaiting: (finding: Finding) => void
@@ -19,10 +21,10 @@ export interface StartOptions {
  * Resolves when capture may start, or when `stop` aborts: who waits looks at the signal.
  * @throws SuprsyncError `preflight_failed`
  */
-export async function passPreflight({ config, log, onWaiting }: StartOptions, stop: AbortSignal): Promise<void> {
+export async function passPreflight({ config, roles, log, onWaiting }: StartOptions, stop: AbortSignal): Promise<void> {
   const startedAt = performance.now()
   for (let failures = 1; ; failures += 1) {
-    const findings = await checkDatabases(config)
+    const findings = roles.capture ? await checkDatabases(config) : await stateFindings(config)
     // What was found while being stopped is of no interest, and may come of the stop.
     if (stop.aborted) return
     for (const finding of findings) if (finding.level === 'warning') log.warn(fieldsOf(finding), finding.message)

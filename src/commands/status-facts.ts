@@ -16,7 +16,7 @@ import { countHeld, countRejected, readBreaker } from '../state/breaker-store.ts
 import { countFailed, countLeftOut, countPending, countUsers } from '../state/counts.ts'
 import { openStateDatabase, type StateDatabase } from '../state/database.ts'
 import { readCheckpoint } from '../state/ownership.ts'
-import { findState, readBackfillReport, readLockHolder } from '../state/report.ts'
+import { findState, readBackfillReport, readLockHolder, readSenders } from '../state/report.ts'
 import { checkApi } from './preflight.ts'
 
 /** How long WAL is watched. */
@@ -100,6 +100,7 @@ async function readStateReport(db: StateDatabase, schema: string): Promise<State
   const basics = await readBounded(db, READ_TIMEOUT_MS, async (it) => ({
     checkpoint: await readCheckpoint(it),
     owner: await readLockHolder(it, schema),
+    senders: await readSenders(it, schema),
     backfill: await readBackfillReport(it),
     open: await readBreaker(it),
   }))

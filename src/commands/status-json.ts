@@ -4,6 +4,7 @@
 import type { Config } from '../config/config.ts'
 import { backfillPace } from '../core/backfill-pace.ts'
 import { formatLsn } from '../core/lsn.ts'
+import { drainMs, type ReportedSender } from '../core/senders.ts'
 import type { Problem } from '../core/status-problems.ts'
 import { type CodeCounts, type StateReport, type StatusReport, totalOf } from '../core/status-report.ts'
 import { invalidatedInMs } from '../core/wal-trend.ts'
@@ -17,6 +18,7 @@ export function statusJson(report: StatusReport, problems: readonly Problem[], c
     state: { reachable: isReachable(state), made: state.kind === 'read', schema: config.state.schema },
     suprsend: { ok: !suprsend.some(({ level }) => level === 'error') },
     owner: state.kind === 'read' ? ownerJson(state) : null,
+    senders: state.kind === 'read' ? state.senders.map(senderJson) : null,
     slot: slotJson(report, config.source.slot),
     checkpoint: state.kind === 'read' ? checkpointJson(state, report) : null,
     backfill: state.kind === 'read' ? backfillJson(state) : null,
@@ -52,6 +54,20 @@ function ownerJson({ owner }: StateReport): object {
     backend_pid: owner.backendPid,
     client_address: owner.clientAddress,
     since: instant(owner.since),
+  }
+}
+
+function senderJson(sender: ReportedSender): object {
+  return {
+    host: sender.host,
+    pid: sender.process,
+    backend_pid: sender.backendPid,
+    since: instant(sender.startedAt),
+    silent_s: seconds(sender.silentMs),
+    buckets: sender.buckets,
+    in_hand: sender.inHand,
+    accepted_per_second: sender.acceptedPerSecond,
+    suprsend: sender.news ?? 'open',
   }
 }
 
@@ -107,7 +123,7 @@ function backfillJson({ backfill }: StateReport): object | null {
   }
 }
 
-function pendingJson({ pending }: StateReport): object | null {
+function pendingJson({ pending, senders }: StateReport): object | null {
   if (pending === null) return null
   return {
     total: pending.total,
@@ -116,6 +132,7 @@ function pendingJson({ pending }: StateReport): object | null {
     parked: pending.parked,
     oldest_age_s: seconds(pending.oldestAgeMs),
     oldest_live_age_s: seconds(pending.oldestLiveAgeMs),
+    drained_in_s: seconds(drainMs(pending, senders)),
     retrying: codesJson(pending.retrying),
   }
 }

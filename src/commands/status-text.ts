@@ -2,7 +2,9 @@
 
 import type { Config } from '../config/config.ts'
 import { backfillPace } from '../core/backfill-pace.ts'
+import { BUCKETS } from '../core/buckets.ts'
 import { formatLsn } from '../core/lsn.ts'
+import { drainMs, type ReportedSender } from '../core/senders.ts'
 import type { Problem } from '../core/status-problems.ts'
 import {
   type PendingReport,
@@ -50,16 +52,20 @@ function slotLines({ slot, walBytesPerSecond }: SourceReport, name: string): rea
 }
 
 function stateLines(state: StateReport, report: StatusReport): readonly Line[] {
-  const { owner, checkpoint, backfill, users, pending, failed, leftOut, breaker, rejected } = state
+  const { owner, senders, checkpoint, backfill, users, pending, failed, leftOut, breaker, rejected } = state
   const since = owner?.since == null ? '' : ` since ${instant(owner.since)}`
   const from = owner?.clientAddress == null ? '' : ` from ${owner.clientAddress}`
   const lines: Line[] = [
-    ['service', owner ? `running${since}${from} (backend ${owner.backendPid} holds the locks)` : 'not running'],
+    ['service', owner ? `running${since}${from} (backend ${owner.backendPid} captures)` : 'nobody captures'],
+    ...senders.map((sender, nth): Line => [nth === 0 ? 'senders' : '', senderText(sender)]),
     ['checkpoint', checkpoint ? checkpointText(checkpoint, report) : 'none yet'],
   ]
   if (backfill) lines.push(['backfill', backfillText(backfill, report.readAt)])
   const known = users === null ? 'not counted in time' : `${users.estimated ? '~' : ''}${count(users.count)} known`
-  lines.push(['users', known], ['pending', pending ? pendingText(pending) : 'not counted in time'])
+  lines.push(
+    ['users', known],
+    ['pending', pending ? pendingText(pending, drainMs(pending, senders)) : 'not counted in time'],
+  )
   lines.push(['failed', failed ? count(totalOf(failed), failed.atLeast) : 'not counted in time'])
   for (const { code, count: users } of failed?.byCode ?? []) lines.push(['', `${count(users)} ${code}`])
   if (breaker) lines.push(['breaker', breakerText(breaker)])
@@ -103,13 +109,20 @@ function backfillText(backfill: ReportedBackfill, now: number): string {
   return `${rows}${pace}${left}, asked for ${formatDuration(now - backfill.startedAt)} ago${others}`
 }
 
-function pendingText(pending: PendingReport): string {
+function senderText(sender: ReportedSender): string {
+  const { host, process, buckets, inHand, acceptedPerSecond, news } = sender
+  const what = news === null ? '' : news === 'throttled' ? ', told to slow down' : ', the key is refused'
+  return `${host} process ${process}: ${buckets} of ${BUCKETS} parts, ${count(inHand)} users in hand, ${acceptedPerSecond}/s${what}`
+}
+
+function pendingText(pending: PendingReport, drainedInMs: number | null): string {
   if (pending.total === 0) return '0'
   const parts = [`${count(pending.dueNow, pending.atLeast)} due now`]
   if (pending.parked > 0) parts.push(`${count(pending.parked, pending.atLeast)} wait for the new mapping to be read`)
   const retrying = totalOf(pending.retrying)
   if (retrying > 0) parts.push(`${count(retrying, pending.retrying.atLeast)} after a failed attempt`)
   if (pending.oldestAgeMs !== null) parts.push(`the oldest for ${formatDuration(pending.oldestAgeMs)}`)
+  if (drainedInMs !== null) parts.push(`drained in ${formatDuration(drainedInMs)} at this pace`)
   return `${count(pending.total, pending.atLeast)} (${parts.join(', ')})`
 }
 

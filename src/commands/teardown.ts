@@ -10,8 +10,8 @@ import { connectionConfig, openClient } from '../postgres/connection.ts'
 import type { Queryable } from '../postgres/query.ts'
 import { describeSlot, dropSlot } from '../postgres/slot.ts'
 import { dropPublication, readPublishedTables } from '../postgres/teardown.ts'
+import { acquireEverything } from '../state/capture-lock.ts'
 import { openStateDatabase } from '../state/database.ts'
-import { LockSession } from '../state/lock-session.ts'
 import { findState } from '../state/report.ts'
 import { describeStateSchema, dropStateSchema } from '../state/teardown.ts'
 import { sourceName, wantedTables } from './compiled-tables.ts'
@@ -64,7 +64,7 @@ async function teardown({ config: path, yes, keepState, json }: Options): Promis
   })
   closing.defer(() => db.destroy())
   // Held to the end: no service begins while its state is taken away.
-  const locks = await LockSession.acquire(stateConnection, state.schema)
+  const locks = await acquireEverything(stateConnection, state.schema)
   if (locks === null) {
     throw new SuprsyncError('service_running', 'A service is running: stop it first, every process of it.')
   }

@@ -21,6 +21,8 @@ export interface Config {
   readonly backfill: { /** null = no limit of ours. */ readonly maxRowsPerSecond: number | null }
   /** How many users the running service compares with SuprSend; null = `off`. */
   readonly reconcile: { readonly usersPerHour: number | null }
+  /** A sender that has made no step for so long is ended by another one. */
+  readonly delivery: { readonly stuckAfterMs: number }
   /** What is done about changes that may have been missed. */
   readonly recovery: Recovery
   readonly safety: {
@@ -55,6 +57,8 @@ export interface StateConfig {
 
 export interface SuprsendConfig {
   readonly apiKey: Secret
+  /** Absolute path of the file that it was read from; null: it stands in the configuration. */
+  readonly apiKeyFile: string | null
   /** http(s), without a trailing slash. */
   readonly baseUrl: string
   readonly firstContact: FirstContact

@@ -1,7 +1,8 @@
 // File + environment → one frozen Config, or a ConfigError with every problem at once. The only entry to this folder;
-// touches nothing but the reader it is given.
+// touches nothing but the reader it is given, by which it also reads the file that holds the API key.
 import { errorCode, errorMessage } from '../core/error.ts'
 import { databaseName, defaultSlotName } from './address.ts'
+import { type ApiKey, type ReadFile, readApiKey } from './api-key.ts'
 import { ColumnNames } from './column-names.ts'
 import type { Config } from './config.ts'
 import { SecretKeeper } from './constant.ts'
@@ -17,7 +18,7 @@ import { Secret } from './secret.ts'
 export interface LoadOptions {
   readonly path: string
   readonly env: Environment
-  readonly readFile: (path: string) => Promise<string>
+  readonly readFile: ReadFile
 }
 
 /** @throws ConfigError */
@@ -39,9 +40,10 @@ export async function loadConfig({ path, env, readFile }: LoadOptions): Promise<
   const names = new ColumnNames(document.locate, report)
   if (file !== null) checkUser(file.user, names)
   const sections = readMapping(document.value, file?.source.table ?? null, { report, secrets, names })
-  if (problems.length > 0 || file === null) throw new ConfigError(path, problems.toSorted(byPlace))
+  const apiKey = await readApiKey(document.value, { report, readFile, mappingFile: path })
+  if (problems.length > 0 || file === null || apiKey === null) throw new ConfigError(path, problems.toSorted(byPlace))
   const { places } = document
-  return deepFreeze(resolve(path, file, { sections, places, mappingSecrets: secrets.texts }))
+  return deepFreeze(resolve(path, file, { sections, apiKey, places, mappingSecrets: secrets.texts }))
 }
 
 function checkUser({ distinct_id: id, when }: ConfigFile['user'], names: ColumnNames): void {
@@ -50,7 +52,7 @@ function checkUser({ distinct_id: id, when }: ConfigFile['user'], names: ColumnN
   names.inExpression(when, ['user', 'when'])
 }
 
-async function readText(path: string, readFile: LoadOptions['readFile']): Promise<string> {
+async function readText(path: string, readFile: ReadFile): Promise<string> {
   try {
     return await readFile(path)
   } catch (error) {
@@ -70,11 +72,9 @@ function byPlace(a: ConfigProblem, b: ConfigProblem): number {
   return a.line - b.line || a.column - b.column
 }
 
-function resolve(
-  path: string,
-  file: ConfigFile,
-  { sections, ...read }: { readonly sections: MappingSections } & Pick<Config, 'mappingSecrets' | 'places'>,
-): Config {
+type Read = { readonly sections: MappingSections; readonly apiKey: ApiKey } & Pick<Config, 'mappingSecrets' | 'places'>
+
+function resolve(path: string, file: ConfigFile, { sections, apiKey, ...read }: Read): Config {
   const { source, state, suprsend, user } = file
   const url = source.url.reveal()
   return {
@@ -88,7 +88,8 @@ function resolve(
     },
     state: { url: state.url ?? new Secret(url), schema: state.schema },
     suprsend: {
-      apiKey: suprsend.api_key,
+      apiKey: apiKey.key,
+      apiKeyFile: apiKey.file,
       baseUrl: suprsend.base_url,
       firstContact: suprsend.first_contact,
       maxInFlight: suprsend.max_in_flight,
@@ -102,6 +103,7 @@ function resolve(
     ...read,
     backfill: { maxRowsPerSecond: file.backfill.max_rows_per_second.limit },
     reconcile: { usersPerHour: file.reconcile.users_per_hour.limit },
+    delivery: { stuckAfterMs: file.delivery.stuck_after },
     recovery: file.recovery,
     safety: {
       breaker: breakerOf(file.safety.breaker),

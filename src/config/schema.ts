@@ -6,6 +6,7 @@ import { propertyNameProblem } from '../core/mapping-object.ts'
 import type { DistinctId } from '../core/mapping-spec.ts'
 import { RECOVERIES } from '../core/start-decision.ts'
 import { isPostgresUrl, parseBaseUrl, parseListen } from './address.ts'
+import { parseApiKey } from './api-key.ts'
 import { FIRST_CONTACTS, type HttpConfig } from './config.ts'
 import { OR_OFF } from './json-shape.ts'
 import {
@@ -20,6 +21,7 @@ import {
   readText,
   scalar,
   slotName,
+  text,
 } from './scalar.ts'
 import { Secret } from './secret.ts'
 import { expression, oneOrMore } from './source-schema.ts'
@@ -53,30 +55,30 @@ const NUMBER_OR_OFF = {
   anyOf: [{ type: 'integer', minimum: 1, maximum: 100_000 }, { type: 'string' }, { const: false }],
 }
 
-const suprsend = z.strictObject({
-  // Printable ASCII only: anything else cannot stand in a header.
-  api_key: scalar('an API key', (input) => {
-    const key = readText(input)
-    return key !== null && /^[\x21-\x7e]+$/.test(key) ? new Secret(key) : null
-  }),
-  base_url: scalar('an http or https URL without credentials and query', (input) =>
-    typeof input === 'string' ? parseBaseUrl(input.trim()) : null,
-  ).default('https://hub.suprsend.com'),
-  first_contact: choice(FIRST_CONTACTS).default('upsert'),
-  max_in_flight: integer({ min: 1, max: 10_000 }).default(64),
-  max_requests_per_second: scalar(
-    'a whole number from 1 to 100000, or off',
-    (input) => {
-      if (isOff(input)) return { limit: null }
-      const limit = readInteger(input)
-      return limit !== null && limit >= 1 && limit <= 100_000 ? { limit } : null
-    },
-    NUMBER_OR_OFF,
-  ).default({ limit: 100 }),
-  connect_timeout: duration.default(5_000),
-  headers_timeout: duration.default(15_000),
-  body_timeout: duration.default(15_000),
-})
+const suprsend = z
+  .strictObject({
+    // Exactly one of the two, which readApiKey sees to.
+    api_key: scalar('an API key', parseApiKey).optional(),
+    api_key_file: text('the path of a file that holds the API key').optional(),
+    base_url: scalar('an http or https URL without credentials and query', (input) =>
+      typeof input === 'string' ? parseBaseUrl(input.trim()) : null,
+    ).default('https://hub.suprsend.com'),
+    first_contact: choice(FIRST_CONTACTS).default('upsert'),
+    max_in_flight: integer({ min: 1, max: 10_000 }).default(64),
+    max_requests_per_second: scalar(
+      'a whole number from 1 to 100000, or off',
+      (input) => {
+        if (isOff(input)) return { limit: null }
+        const limit = readInteger(input)
+        return limit !== null && limit >= 1 && limit <= 100_000 ? { limit } : null
+      },
+      NUMBER_OR_OFF,
+    ).default({ limit: 100 }),
+    connect_timeout: duration.default(5_000),
+    headers_timeout: duration.default(15_000),
+    body_timeout: duration.default(15_000),
+  })
+  .meta({ oneOf: [{ required: ['api_key'] }, { required: ['api_key_file'] }] })
 
 const backfill = z.strictObject({
   max_rows_per_second: scalar(
@@ -224,6 +226,7 @@ export const configSchema = z.strictObject({
     .preprocess((input) => (isOff(input) ? { users_per_hour: 'off' } : input), reconcile)
     .meta({ [OR_OFF]: true })
     .prefault({}),
+  delivery: z.strictObject({ stuck_after: duration.default(60_000) }).prefault({}),
   recovery: choice(RECOVERIES).default('auto'),
   safety: safety.prefault({}),
   shutdown_timeout: duration.default(20_000),

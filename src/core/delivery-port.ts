@@ -5,6 +5,8 @@ import type { Attempt } from './unclear.ts'
 
 export interface Claim {
   readonly distinctId: string
+  /** Of users (core/buckets.ts). */
+  readonly bucket: number
   /** Names this attempt in `sending`. */
   readonly token: string
   readonly desired: Profile | null
@@ -38,7 +40,8 @@ export interface AttemptRecord {
 }
 
 export interface ClaimOptions {
-  readonly owner: string
+  /** Those of this sender. */
+  readonly buckets: readonly number[]
   readonly limit: number
   /** 0: live edits, 1: backfill. */
   readonly lane: 0 | 1
@@ -46,19 +49,29 @@ export interface ClaimOptions {
   readonly token: string
 }
 
+export interface Claimed {
+  readonly claims: readonly Claim[]
+  /** There may be more of the kind: a bucket gave as many as it was asked for. */
+  readonly more: boolean
+}
+
+/** Of one sender. */
 export interface DeliveryState {
-  /** Oldest due first; never one that this owner has in flight, nor one of a transaction that is stored only in part. */
-  claim(options: ClaimOptions): Promise<readonly Claim[]>
+  /**
+   * Of each bucket the oldest due first; never one that this sender has in flight, nor one of a transaction that is stored only in part.
+   * Whom a sender that is gone had in flight waits first, as after any unclear outcome.
+   */
+  claim(options: ClaimOptions): Promise<Claimed>
   /** Whether the loss of this claim may still be sent: the breaker may have opened while it waited for its turn. */
-  mayLose(owner: string, claim: Claim): Promise<boolean>
-  /** @returns the ids that were no longer this owner's, of which nothing was recorded. */
-  record(owner: string, records: readonly AttemptRecord[]): Promise<readonly string[]>
+  mayLose(claim: Claim): Promise<boolean>
+  /** @returns the ids that were no longer this sender's, of which nothing was recorded. */
+  record(records: readonly AttemptRecord[]): Promise<readonly string[]>
   /** Gives back claims for which no request has left. */
-  release(owner: string, claims: readonly Claim[]): Promise<void>
-  /** Gives back what the claim of this token took although its answer was lost; its targets stay unclear. */
-  abandon(owner: string, token: string): Promise<void>
-  /** Milliseconds until the next user is due (0: now), null when none waits. */
-  nextDueInMs(owner: string): Promise<number | null>
+  release(claims: readonly Claim[]): Promise<void>
+  /** Gives back what the claims of these tokens took although their answers were lost; their targets stay unclear. None of them can still do anything then. */
+  abandon(tokens: readonly string[]): Promise<void>
+  /** Milliseconds until the next user of these buckets is due (0: now), null when none waits. */
+  nextDueInMs(buckets: readonly number[]): Promise<number | null>
 }
 
 export interface ProfileSink {

@@ -14,6 +14,19 @@ export type ChangeKind = 'insert' | 'update' | 'delete' | 'truncate'
  */
 export type SkipReason = 'unmapped_noop' | 'replay' | 'older'
 
+/** What a sender may do at this moment. */
+export interface LimiterReading {
+  /** null: as fast as SuprSend takes them. */
+  readonly ratePerSecond: number | null
+  readonly inFlightLimit: number
+  /** Part of its limits that it uses: 1 = all. */
+  readonly share: number
+  /** null: nothing was answered yet. */
+  readonly latencyMs: number | null
+  /** Until somebody may send again; 0: now. */
+  readonly throttledMs: number
+}
+
 export interface Metrics {
   capturedChanges(kind: ChangeKind, count: number): void
   skippedChanges(reason: SkipReason, count: number): void
@@ -26,11 +39,15 @@ export interface Metrics {
   apiRequest(kind: RequestKind, status: number | 'unsent' | 'unclear', durationMs: number): void
   /** From the row's commit on the source to SuprSend's 2xx. */
   accepted(commitToAcceptedMs: number): void
+  /** How many buckets of users this process sends, of 64, and how many senders there are. */
+  sharing(now: { readonly buckets: number; readonly senders: number }): void
   requestsInFlight(count: number): void
   drift(): void
   /** A settled user was compared with what SuprSend holds. */
   reconciled(result: 'same' | DriftKind | 'failed'): void
   hostState(state: HostState['kind']): void
+  /** Asked for at each scrape; a later one replaces it, null ends it: nobody sends. */
+  watchLimiter(read: (() => LimiterReading) | null): void
   captureActive(active: boolean): void
   lastCommitLsn(lsn: Lsn): void
 }
@@ -44,10 +61,12 @@ export const NO_METRICS: Metrics = {
   backfillRows: () => undefined,
   apiRequest: () => undefined,
   accepted: () => undefined,
+  sharing: () => undefined,
   requestsInFlight: () => undefined,
   drift: () => undefined,
   reconciled: () => undefined,
   hostState: () => undefined,
+  watchLimiter: () => undefined,
   captureActive: () => undefined,
   lastCommitLsn: () => undefined,
 }

@@ -8,7 +8,7 @@ const RETRY_CAP_MS = 30_000
 /** A Retry-After beyond this is a mistake or an attack; the host is asked again after it. */
 export const RETRY_AFTER_MAX_MS = 3_600_000
 /** After an unclear outcome the old request may still be on its way: the next write waits for it (DESIGN §7.4). */
-const UNCLEAR_HOLD_MS = 2_000
+export const UNCLEAR_HOLD_MS = 2_000
 
 /** As long as a refused credential is not asked about again (host-state.ts). */
 const STOPPED_HOLD_MS = 15_000

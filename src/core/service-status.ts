@@ -3,15 +3,29 @@ import type { OpenBreaker } from './breaker.ts'
 import type { HostState } from './host-state.ts'
 
 export type CaptureStatus =
+  /** Not this process's part (`run --role deliver`). */
+  | { readonly kind: 'off' }
   | { readonly kind: 'starting' }
-  /** Another process owns the work; this one is ready to take over. */
+  /** Another process captures; this one is ready to take over. */
   | { readonly kind: 'standby' }
   | { readonly kind: 'streaming' }
   /** Not capturing: tried again by itself, or (a code that no retry mends) until the operator acts. */
   | { readonly kind: 'broken'; readonly code: string; readonly message: string }
 
+export type DeliveryStatus =
+  /** Not this process's part (`run --role capture`). */
+  | { readonly kind: 'off' }
+  | { readonly kind: 'starting' }
+  /** Others own every bucket, or have the share of this one until they give it up. */
+  | { readonly kind: 'standby' }
+  | { readonly kind: 'sending'; readonly buckets: number }
+  /** Its loops have not gone round for so long. */
+  | { readonly kind: 'stuck'; readonly silentMs: number }
+  | { readonly kind: 'broken'; readonly code: string; readonly message: string }
+
 export interface ServiceStatus {
   readonly capture: CaptureStatus
+  readonly delivery: DeliveryStatus
   readonly host: HostState['kind']
   /** null: closed, or not known yet. */
   readonly breaker: OpenBreaker | null
@@ -25,8 +39,13 @@ export interface ServiceStatus {
   } | null
 }
 
+/** What a part of the process does, in one word. */
+export type PartState = 'off' | 'starting' | 'active' | 'standby' | 'stuck'
+
 export interface Readiness {
   readonly ready: boolean
+  readonly capture: PartState
+  readonly delivery: PartState
   readonly reasons: readonly { readonly code: string; readonly message: string }[]
   /** What does not keep it from being ready yet. */
   readonly warnings: readonly { readonly code: string; readonly message: string }[]
@@ -41,9 +60,11 @@ export function readinessOf(status: ServiceStatus): Readiness {
     case 'broken':
       reasons.push({ code: status.capture.code, message: status.capture.message })
       break
+    case 'off':
     case 'standby':
     case 'streaming':
   }
+  reasons.push(...deliveryReasons(status.delivery))
   if (status.host === 'unauthorized') {
     reasons.push({
       code: 'api_key_rejected',
@@ -57,7 +78,40 @@ export function readinessOf(status: ServiceStatus): Readiness {
         'The circuit breaker holds deletions and emptied channels until `suprsync approve` or `suprsync reject`. Everything else is sent.',
     })
   }
-  return { ready: reasons.length === 0, reasons, warnings: walWarnings(status.wal) }
+  return {
+    ready: reasons.length === 0,
+    capture: PART_STATES[status.capture.kind],
+    delivery: PART_STATES[status.delivery.kind],
+    reasons,
+    warnings: walWarnings(status.wal),
+  }
+}
+
+const PART_STATES: Readonly<Record<CaptureStatus['kind'] | DeliveryStatus['kind'], PartState>> = {
+  off: 'off',
+  starting: 'starting',
+  standby: 'standby',
+  streaming: 'active',
+  sending: 'active',
+  stuck: 'stuck',
+  broken: 'stuck',
+}
+
+function deliveryReasons(delivery: DeliveryStatus): Readiness['reasons'] {
+  switch (delivery.kind) {
+    case 'starting':
+      return [{ code: 'starting', message: 'Delivery has not begun yet.' }]
+    case 'broken':
+      return [{ code: delivery.code, message: delivery.message }]
+    case 'stuck': {
+      const seconds = Math.round(delivery.silentMs / 1000)
+      return [{ code: 'delivery_stuck', message: `Delivery has made no step for ${seconds} s; others take its users.` }]
+    }
+    case 'off':
+    case 'standby':
+    case 'sending':
+      return []
+  }
 }
 
 function walWarnings(wal: ServiceStatus['wal']): Readiness['warnings'] {

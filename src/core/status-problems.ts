@@ -3,6 +3,7 @@
 import { ERROR_POLICY } from './error-policy.ts'
 import { isRowFailure, ROW_FAILURES } from './failed-row.ts'
 import { later } from './lsn.ts'
+import { senderProblems } from './senders.ts'
 import { isCaughtUp, slotLagMs, walBudget } from './slot-lag.ts'
 import { decideStart, type FoundServer, type KnownCheckpoint, type Recovery } from './start-decision.ts'
 import type { SlotReport, SourceReport, StateReport, StatusReport } from './status-report.ts'
@@ -37,6 +38,7 @@ export function problemsOf(report: StatusReport, settings: Settings): readonly P
   for (const { code, level, message } of suprsend) problems.push({ code, level, message, next: null })
   if (known?.breaker) problems.push(BREAKER_OPEN)
   if (known?.checkpoint?.doubtedAt != null) problems.push(WENT_BACK)
+  if (known !== null && known.owner !== null) problems.push(...senderProblems(known.senders, known.pending))
   if (known) problems.push(...userProblems(known))
   return problems
 }
@@ -160,9 +162,12 @@ function walProblems(slot: SlotReport): readonly Problem[] {
   ]
 }
 
-function ownerProblems({ owner, checkpoint }: StateReport): readonly Problem[] {
+function ownerProblems({ owner, senders, checkpoint }: StateReport): readonly Problem[] {
   if (owner === null) {
-    const message = 'No process holds the locks: nothing is captured, nothing is sent.'
+    const message =
+      senders.length === 0
+        ? 'No process runs: nothing is captured, nothing is sent.'
+        : 'No process captures: what waits is sent, and nothing new comes.'
     const next = 'start `suprsync run`; changes wait in the WAL until then'
     return [{ code: 'not_running', level: 'error', message, next }]
   }
@@ -180,7 +185,7 @@ function captureProblems({ slot }: SourceReport, { owner, checkpoint }: StateRep
       {
         code: 'not_streaming',
         level: 'error',
-        message: 'A process holds the locks, but nobody streams from the slot.',
+        message: 'A process holds the lock of capture, but nobody streams from the slot.',
         next: "look again in a minute; else the service's log and `suprsync check` name the cause",
       },
     ]
@@ -196,9 +201,9 @@ function captureProblems({ slot }: SourceReport, { owner, checkpoint }: StateRep
   ]
 }
 
-function userProblems({ owner, pending, failed }: StateReport): readonly Problem[] {
+function userProblems({ senders, pending, failed }: StateReport): readonly Problem[] {
   const problems: Problem[] = []
-  if (pending && owner !== null && pending.dueNow > 0 && (pending.oldestLiveAgeMs ?? 0) > BEHIND_MS) {
+  if (pending && senders.length > 0 && pending.dueNow > 0 && (pending.oldestLiveAgeMs ?? 0) > BEHIND_MS) {
     problems.push({
       code: 'delivery_behind',
       level: 'warning',

@@ -3,6 +3,7 @@
 import type { OpenBreaker } from './breaker.ts'
 import type { Finding } from './finding.ts'
 import type { Lsn } from './lsn.ts'
+import type { ReportedSender } from './senders.ts'
 import type { KnownCheckpoint } from './start-decision.ts'
 
 export interface StatusReport {
@@ -30,8 +31,9 @@ export type SourceReading = Unreadable | ({ readonly kind: 'read' } & SourceRepo
 export interface StateReport {
   /** Null: the first start has not come so far. */
   readonly checkpoint: ReportedCheckpoint | null
-  /** The session that holds the locks of capture and delivery; null: no process works. */
+  /** The session that holds the lock of capture; null: no process captures. */
   readonly owner: LockHolder | null
+  readonly senders: readonly ReportedSender[]
   readonly backfill: ReportedBackfill | null
   // Null where the count took too long.
   readonly users: UserCount | null

@@ -11,6 +11,9 @@ export interface NotReady {
 
 export interface Readiness {
   readonly ready: boolean
+  /** What each part of the process does: active, standby, stuck, starting or off. */
+  readonly capture: string
+  readonly delivery: string
   readonly reasons: readonly NotReady[]
   readonly warnings: readonly NotReady[]
 }
@@ -46,8 +49,8 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
   // That it answers is the proof: a wedged event loop does not.
   app.get('/livez', () => ({ live: true }))
   app.get('/readyz', (_request, reply) => {
-    const { ready, reasons, warnings } = readiness()
-    return reply.code(ready ? 200 : 503).send({ ready, reasons, warnings })
+    const answer = readiness()
+    return reply.code(answer.ready ? 200 : 503).send(answer)
   })
   app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.expose()))
 

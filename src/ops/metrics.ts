@@ -4,7 +4,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { HostState } from '../core/host-state.ts'
 import { type Logger, SILENT_LOGGER } from '../core/logger.ts'
-import type { Metrics } from '../core/metrics.ts'
+import type { LimiterReading, Metrics } from '../core/metrics.ts'
 import { type Collector, type Readings, ReadingsSource } from './readings.ts'
 
 // 5 ms to 10 min: the promise is tens of milliseconds (P9), an outage makes it minutes.
@@ -91,8 +91,18 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
 
   const reconciled = counterBy('suprsync_reconcile_users_total', 'Users compared with what SuprSend holds.', ['result'])
 
+  const buckets = gauge('suprsync_sender_buckets', 'Buckets of users that this process sends, of 64.')
+  const senders = gauge('suprsync_senders', 'Senders that share the users, this process among them.')
   const inFlight = gauge('suprsync_requests_in_flight', 'Requests to SuprSend under way.')
   const host = gaugeBy('suprsync_host_state', '1 for the state that sending to SuprSend is in.', ['state'])
+  const rate = gauge('suprsync_limiter_rate', 'Requests a second that this process may make at this moment.')
+  const inFlightLimit = gauge(
+    'suprsync_limiter_in_flight_limit',
+    'Requests that this process may have under way at this moment.',
+  )
+  const share = gauge('suprsync_limiter_share', 'Part of its limits that this process uses: 1 is all of them.')
+  const latency = gauge('suprsync_limiter_latency_seconds', 'How long an answer takes of late, smoothed.')
+  const throttled = gauge('suprsync_throttled_seconds', 'Until SuprSend may be asked again, as it wished; 0: now.')
   const active = gauge('suprsync_capture_active', '1 where this process streams from the slot, 0 where it stands by.')
   const lastLsn = gauge('suprsync_last_commit_lsn', 'Commit position last written to state, in bytes.')
 
@@ -144,11 +154,20 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
     setOrHide(budget, readings.walBudget && BUDGETS[readings.walBudget])
   }
 
+  function showLimiter(reading: LimiterReading | undefined): void {
+    setOrHide(rate, reading?.ratePerSecond ?? undefined)
+    setOrHide(inFlightLimit, reading?.inFlightLimit)
+    setOrHide(share, reading?.share)
+    setOrHide(latency, seconds(reading?.latencyMs ?? undefined))
+    setOrHide(throttled, seconds(reading?.throttledMs))
+  }
+
   const requestSecondsOf = remembered((kind: string) => requestSeconds.labels({ kind }))
   const requestsOf = remembered((kind: string) =>
     remembered((status: string | number) => requests.labels({ kind, status: String(status) })),
   )
   let source: ReadingsSource | null = null
+  let readLimiter: (() => LimiterReading) | null = null
 
   return {
     capturedChanges: countChanges,
@@ -166,11 +185,18 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
     },
     // Not below zero: the two instants come from two machines' clocks.
     accepted: (commitToAcceptedMs) => acceptedSeconds.observe(Math.max(0, commitToAcceptedMs / 1000)),
+    sharing: (now) => {
+      buckets.set(now.buckets)
+      senders.set(now.senders)
+    },
     requestsInFlight: (count) => inFlight.set(count),
     drift: () => drift.inc(),
     reconciled: (result) => reconciled.inc({ result }),
     hostState: (state) => {
       for (const each of HOST_STATES) host.set({ state: each }, each === state ? 1 : 0)
+    },
+    watchLimiter: (read) => {
+      readLimiter = read
     },
     captureActive: (isActive) => active.set(isActive ? 1 : 0),
     lastCommitLsn: (lsn) => lastLsn.set(Number(lsn)),
@@ -181,6 +207,7 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
     contentType: registry.contentType,
     async expose() {
       show((await source?.read()) ?? {})
+      showLimiter(readLimiter?.())
       return registry.metrics()
     },
   }

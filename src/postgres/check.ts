@@ -44,7 +44,7 @@ export interface WantedSource {
 
 /** `connection`: from connectionConfig. Empty = all is well. */
 export async function checkSource(connection: pg.ClientConfig, wanted: WantedSource): Promise<readonly Finding[]> {
-  return withClient(connection, async (client) => {
+  return withClient(connection, 'source.url', async (client) => {
     const tooOld = versionFindings(await readVersion(client))
     if (tooOld.length > 0) return tooOld
     const facts = await readSourceFacts(client, connection, wanted)
@@ -57,7 +57,7 @@ export async function checkState(
   connection: pg.ClientConfig,
   options: { readonly schema: string },
 ): Promise<readonly Finding[]> {
-  return withClient(connection, async (client) => {
+  return withClient(connection, 'state.url', async (client) => {
     const tooOld = versionFindings(await readVersion(client))
     if (tooOld.length > 0) return tooOld
     const [row] = await queryRows<StateRow>(client, STATE, [options.schema])
@@ -149,6 +149,7 @@ async function probeReplication(connection: pg.ClientConfig): Promise<Replicatio
 
 async function withClient(
   connection: pg.ClientConfig,
+  key: string,
   work: (client: pg.Client) => Promise<readonly Finding[]>,
 ): Promise<readonly Finding[]> {
   let client: pg.Client
@@ -156,7 +157,8 @@ async function withClient(
     client = await openClient({ ...connection, statement_timeout: 15_000, lock_timeout: 5_000 })
   } catch (error) {
     const { cause, message } = connectionFailure(error)
-    return [{ code: cause === 'pooler' ? 'pooler_in_the_way' : 'server_unreachable', level: 'error', message, cause }]
+    if (cause === 'pooler') return [{ code: 'pooler_in_the_way', level: 'error', message: `${key}: ${message}`, cause }]
+    return [{ code: 'server_unreachable', level: 'error', message, cause }]
   }
   try {
     return await work(client)

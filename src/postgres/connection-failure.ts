@@ -79,7 +79,8 @@ const ADVICE: Readonly<Record<FailureCause, string>> = {
   denied: 'the role may not connect to the database (GRANT CONNECT)',
   full: 'all connections of the server are in use',
   starting: 'the server is starting up or shutting down',
-  pooler: 'a pooler stands in the way: the URL must lead to PostgreSQL itself',
+  pooler:
+    'a pooler stands in the way and refuses what our sessions set: the URL must lead to PostgreSQL itself (ignore_startup_parameters of PgBouncer is no mend)',
   other: 'the connection failed',
 }
 

@@ -2,6 +2,7 @@
 // stops at a limit, and is ordered like its index so that the planner takes it whatever its statistics say. What reached the
 // limit says so: "at least".
 import { type Kysely, sql } from 'kysely'
+import { BUCKETS } from '../core/buckets.ts'
 import type { CodeCounts, LeftOutCounts, PendingReport, UserCount } from '../core/status-report.ts'
 import type { Schema } from './database.ts'
 
@@ -27,12 +28,14 @@ export async function countPending(db: Kysely<Schema>, limit: number): Promise<P
     live_ms: number | null
     backfill_ms: number | null
   }>`
-    with pending as (select due_at from profile where due_at is not null order by lane, due_at limit ${limit}),
+    with pending as (select due_at from profile where due_at is not null order by bucket, lane, due_at limit ${limit}),
     parked as (select due_at from profile where parked order by distinct_id limit ${limit}),
     oldest as (
-      (select lane, pending_since, changed_at from profile where due_at is not null and lane = 0 order by due_at limit ${OLDEST_SAMPLE})
-      union all
-      (select lane, pending_since, changed_at from profile where due_at is not null and lane = 1 order by due_at limit ${OLDEST_SAMPLE})
+      (select o.lane, o.pending_since, o.changed_at
+       from generate_series(0, ${BUCKETS - 1}) b (bucket) cross join (values (0), (1)) l (lane) cross join lateral (
+         select p.lane, p.pending_since, p.changed_at from profile p
+         where p.bucket = b.bucket and p.lane = l.lane and p.due_at is not null
+         order by p.due_at limit ${Math.ceil(OLDEST_SAMPLE / BUCKETS)}) o)
       union all
       (select lane, pending_since, changed_at from profile where failure is not null and due_at is not null
        order by failure ->> 'code' limit ${OLDEST_SAMPLE})),

@@ -3,6 +3,7 @@
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import { endWhenSilent } from '../core/silent-connection.ts'
+import { SessionMark } from './pooler.ts'
 
 /** The tables as SQL files define them; statements here are batched SQL, so kysely needs only their existence. */
 export type Schema = Record<string, Record<string, unknown>>
@@ -19,6 +20,7 @@ export interface StateDatabaseOptions {
 const STATEMENT_TIMEOUT_MS = 30_000
 
 export function openStateDatabase(options: StateDatabaseOptions): StateDatabase {
+  const mark = new SessionMark()
   const pool = new pg.Pool({
     ...options.connection,
     options: [
@@ -26,6 +28,7 @@ export function openStateDatabase(options: StateDatabaseOptions): StateDatabase 
       `-c search_path=${startupValue(options.schema)}`,
       // What a claim or a checkpoint says must outlive a crash of the server, whatever its default is.
       '-c synchronous_commit=on',
+      mark.option,
     ]
       .filter(Boolean)
       .join(' '),
@@ -35,6 +38,10 @@ export function openStateDatabase(options: StateDatabaseOptions): StateDatabase 
     statement_timeout: STATEMENT_TIMEOUT_MS,
     idle_in_transaction_session_timeout: 60_000,
     application_name: 'suprsync state',
+    // Where a pooler drops what is set here, the application's tables would be found for ours.
+    verify: (client, done) => {
+      mark.assertDirect(client).then(() => done(), done)
+    },
   })
   pool.on('error', options.onIdleError)
   // The pool listens to idle connections only. One that is lost within a transaction, between two statements, would end the
@@ -47,6 +54,6 @@ export function openStateDatabase(options: StateDatabaseOptions): StateDatabase 
 }
 
 /** A quoted identifier as a value of `-c name=value` in startup options, where blanks and backslashes are escaped. */
-function startupValue(schema: string): string {
+export function startupValue(schema: string): string {
   return pg.escapeIdentifier(schema).replace(/[\\ ]/g, '\\$&')
 }

@@ -2,9 +2,11 @@
 // appends the target to `sending` (write-ahead), so whatever happens next we know what SuprSend may hold; the record is a
 // compare-and-set on the claim, and leaves a user pending whose desired state moved on meanwhile. A loss that must not be sent
 // (losses.ts) is in no claim: who is due with nothing else is taken out of the queue by the claim that finds it.
+import { randomUUID } from 'node:crypto'
 import { type RawBuilder, sql } from 'kysely'
-import type { AttemptRecord, Claim, ClaimOptions, DeliveryState } from '../core/delivery-port.ts'
+import type { AttemptRecord, Claim, Claimed, ClaimOptions, DeliveryState } from '../core/delivery-port.ts'
 import type { Profile } from '../core/profile.ts'
+import { UNCLEAR_HOLD_MS } from '../core/retry.ts'
 import type { Attempt } from '../core/unclear.ts'
 import { jsonArray, textArray } from './array-literal.ts'
 import type { StateDatabase } from './database.ts'
@@ -12,6 +14,9 @@ import { heldTarget, IS_KEPT, type KnownColumns, onlyLoses, STORED } from './los
 
 interface ClaimRecord {
   distinct_id: string
+  bucket: number
+  /** Somebody who is gone had it in flight: it waits, and is nobody's. */
+  orphaned: boolean
   desired: Profile | null
   desired_hash: string | null
   synced: Profile | null
@@ -38,57 +43,69 @@ const WITHOUT_LOSS = sql`(lost_at is null or not exists (select from breaker))`
 const PUT_BACK = 5_000
 const PUT_BACKS = 4
 
+/** Of a sender, as state/sender-session.ts has listed it. */
+export interface ClaimingSender {
+  readonly id: string
+  readonly fence: string
+}
+
 export class DeliveryStore implements DeliveryState {
   readonly #db: StateDatabase
+  readonly #owner: string
+  #fence: string
   /** Lanes in which those stand first of whom nothing may be sent. */
   readonly #keptInFront = new Set<number>()
 
-  constructor(db: StateDatabase) {
+  constructor(db: StateDatabase, { id, fence }: ClaimingSender) {
     this.#db = db
+    this.#owner = id
+    this.#fence = fence
   }
 
-  async claim(options: ClaimOptions): Promise<readonly Claim[]> {
+  async claim(options: ClaimOptions): Promise<Claimed> {
+    if (options.buckets.length === 0) return { claims: [], more: false }
     // Hundreds of thousands of losses that nobody has decided may stand before a live edit.
     const before = this.#keptInFront.has(options.lane) ? await this.#claim(options, WITHOUT_LOSS) : []
     const limit = options.limit - before.length
     const rows = limit <= 0 ? [] : await this.#claim({ ...options, limit }, sql`true`)
-    const claimed = rows.filter(({ nothing }) => !nothing)
-    if (claimed.length < rows.length) {
+    if (rows.some(({ nothing }) => nothing)) {
       this.#keptInFront.add(options.lane)
-      await this.#putBackKept(options.owner, options.lane)
+      await this.#putBackKept(options)
     } else if (limit > 0) this.#keptInFront.delete(options.lane)
-    return [...before, ...claimed].map((row) => ({
-      distinctId: row.distinct_id,
-      token: options.token,
-      desired: row.desired,
-      desiredHash: row.desired_hash,
-      held: row.held,
-      loses: row.loses,
-      erase: row.erase,
-      synced: row.synced,
-      syncedHash: row.synced_hash,
-      unclear: row.before,
-      attempts: row.attempts,
-      pendingSince: row.pending_ms,
-    }))
+    const found = [...before, ...rows]
+    const claims = found.filter(({ nothing, orphaned }) => !nothing && !orphaned).map(claimOf(options.token))
+    return { claims, more: claims.length < options.limit && fullBucket(found, eachOf(options)) }
   }
 
+  /** As many as are wanted, from each bucket little more than its share; of those the oldest. */
   async #claim(
-    { owner, limit, lane, token }: ClaimOptions,
+    { buckets, limit, lane, token }: ClaimOptions,
     fits: RawBuilder<unknown>,
   ): Promise<readonly ClaimRecord[]> {
+    const owner = sql`${this.#owner}::uuid`
+    const claimable = sql`p.lane = ${lane} and p.due_at is not null and p.due_at <= statement_timestamp()
+      and p.claimed_by is distinct from ${owner} and p.change_lsn < (select lsn from checkpoint) and ${fits}`
     const { rows } = await sql<ClaimRecord>`
-      with due as materialized (
-        select distinct_id, sending, ${IS_KEPT} as kept, ${IS_KEPT} and ${onlyLoses(DESIRED, STORED)} as nothing from profile p
-        where due_at is not null and lane = ${lane} and due_at <= clock_timestamp() and claimed_by is distinct from ${owner}::uuid
-          and change_lsn < (select lsn from checkpoint) and ${fits}
-        order by due_at limit ${limit} for update skip locked)
-      update profile p set held = due.kept and not p.rejected, due_at = case when due.nothing then null else p.due_at end,
-        claimed_by = case when due.nothing then null else ${owner}::uuid end,
-        sending = case when due.nothing then p.sending else due.sending || jsonb_build_array(jsonb_build_object('token', ${token}::text,
+      with me as materialized (
+        select from sender where id = ${owner} and fence = ${this.#fence}::uuid for share),
+      oldest as materialized (
+        select f.distinct_id from unnest(${buckets}::smallint[]) as b (bucket) cross join lateral (
+          select p.distinct_id, p.due_at from profile p where p.bucket = b.bucket and ${claimable}
+          order by p.due_at limit ${eachOf({ buckets, limit })}) f
+        where exists (select from me)
+        order by f.due_at limit ${limit}),
+      due as materialized (
+        select distinct_id, sending, claimed_by is not null as orphaned, ${IS_KEPT} as kept,
+          claimed_by is null and ${IS_KEPT} and ${onlyLoses(DESIRED, STORED)} as nothing
+        from profile p where distinct_id in (select distinct_id from oldest) and ${claimable}
+        for update skip locked)
+      update profile p set held = case when due.orphaned then p.held else due.kept and not p.rejected end,
+        due_at = case when due.orphaned then clock_timestamp() + ${UNCLEAR_HOLD_MS} * interval '1 ms' when due.nothing then null else p.due_at end,
+        claimed_by = case when not due.nothing and not due.orphaned then ${owner} end,
+        sending = case when due.nothing or due.orphaned then p.sending else due.sending || jsonb_build_array(jsonb_build_object('token', ${token}::text,
           'target', case when due.kept then ${heldTarget(DESIRED, STORED)} else p.desired end)) end
       from due where p.distinct_id = due.distinct_id
-      returning p.distinct_id, case when due.kept then p.sending -> -1 -> 'target' else p.desired end as desired, p.desired_hash,
+      returning p.distinct_id, p.bucket, due.orphaned, case when due.kept then p.sending -> -1 -> 'target' else p.desired end as desired, p.desired_hash,
         due.kept as held, due.nothing, p.lost_at is not null and not due.kept as loses, p.erase, p.synced, p.synced_hash,
         due.sending as before, p.attempts, extract(epoch from coalesce(p.pending_since, p.changed_at))::float8 * 1000 as pending_ms`.execute(
       this.#db,
@@ -96,34 +113,37 @@ export class DeliveryStore implements DeliveryState {
     return rows
   }
 
-  /** Of the first who are due, those of whom nothing may be sent are so no more. Those of the claim's own order and lane. */
-  async #putBackKept(owner: string, lane: 0 | 1): Promise<void> {
+  /** Of the first who are due, those of whom nothing may be sent are so no more. Those of the claim's own order, lane and buckets. */
+  async #putBackKept({ buckets, lane }: ClaimOptions): Promise<void> {
+    const each = Math.ceil(PUT_BACK / buckets.length)
     for (let times = 0; times < PUT_BACKS; times += 1) {
       const { numAffectedRows = 0n } = await sql`
         with front as materialized (
-          select distinct_id from profile
-          where due_at is not null and lane = ${lane} and due_at <= clock_timestamp() order by due_at limit ${PUT_BACK}),
+          select f.distinct_id from unnest(${buckets}::smallint[]) as b (bucket) cross join lateral (
+            select p.distinct_id from profile p
+            where p.bucket = b.bucket and p.lane = ${lane} and p.due_at is not null and p.due_at <= statement_timestamp()
+            order by p.due_at limit ${each}) f),
         kept as materialized (
           select distinct_id from profile p
-          where distinct_id in (select distinct_id from front) and due_at is not null and claimed_by is distinct from ${owner}::uuid
+          where distinct_id in (select distinct_id from front) and due_at is not null and claimed_by is null
             and change_lsn < (select lsn from checkpoint) and ${IS_KEPT} and ${onlyLoses(DESIRED, STORED)}
           order by distinct_id for update skip locked)
-        update profile p set held = not p.rejected, due_at = null, claimed_by = null from kept where p.distinct_id = kept.distinct_id`.execute(
+        update profile p set held = not p.rejected, due_at = null from kept where p.distinct_id = kept.distinct_id`.execute(
         this.#db,
       )
       if (numAffectedRows < PUT_BACK / 2) return
     }
   }
 
-  async mayLose(owner: string, { distinctId }: Claim): Promise<boolean> {
+  async mayLose({ distinctId }: Claim): Promise<boolean> {
     const { rows } = await sql`
-      select from profile p where distinct_id = ${distinctId} and claimed_by = ${owner}::uuid and not ${IS_KEPT}`.execute(
+      select from profile p where distinct_id = ${distinctId} and claimed_by = ${this.#owner}::uuid and not ${IS_KEPT}`.execute(
       this.#db,
     )
     return rows.length > 0
   }
 
-  async record(owner: string, records: readonly AttemptRecord[]): Promise<readonly string[]> {
+  async record(records: readonly AttemptRecord[]): Promise<readonly string[]> {
     const { rows } = await sql<{ distinct_id: string }>`
       with input as (
         select * from unnest(
@@ -160,7 +180,7 @@ export class DeliveryStore implements DeliveryState {
           when p.desired_hash is not distinct from i.synced_hash and i.sending = '[]' then null
           else p.changed_at end
       from locked join input i using (distinct_id)
-      where p.distinct_id = locked.distinct_id and p.claimed_by = ${owner}::uuid
+      where p.distinct_id = locked.distinct_id and p.claimed_by = ${this.#owner}::uuid
         and p.sending @> jsonb_build_array(jsonb_build_object('token', i.token))
       returning p.distinct_id`.execute(this.#db)
     if (rows.length === records.length) return []
@@ -168,10 +188,9 @@ export class DeliveryStore implements DeliveryState {
     return records.filter(({ claim }) => !recorded.has(claim.distinctId)).map(({ claim }) => claim.distinctId)
   }
 
-  async release(owner: string, claims: readonly Claim[]): Promise<void> {
+  async release(claims: readonly Claim[]): Promise<void> {
     if (claims.length === 0) return
     await this.record(
-      owner,
       claims.map((claim) => ({
         claim,
         synced: claim.synced,
@@ -184,21 +203,54 @@ export class DeliveryStore implements DeliveryState {
     )
   }
 
-  async abandon(owner: string, token: string): Promise<void> {
+  async abandon(tokens: readonly string[]): Promise<void> {
+    // One that is still under way holds the sender's row: this waits for it. One that the server has not begun finds another fence.
+    const fence = randomUUID()
+    await sql`update sender set fence = ${fence}::uuid where id = ${this.#owner}::uuid`.execute(this.#db)
+    this.#fence = fence
     // The newest entry alone is the claim that holds; an older one with this token was given back before.
-    await sql`update profile set claimed_by = null where claimed_by = ${owner}::uuid and sending -> -1 ->> 'token' = ${token}`.execute(
-      this.#db,
-    )
+    await sql`
+      update profile set claimed_by = null
+      where claimed_by = ${this.#owner}::uuid and sending -> -1 ->> 'token' = any(${tokens}::text[])`.execute(this.#db)
   }
 
-  async nextDueInMs(owner: string): Promise<number | null> {
+  async nextDueInMs(buckets: readonly number[]): Promise<number | null> {
     const { rows } = await sql<{ wait_ms: number | null }>`
-      select extract(epoch from (min(due_at) - clock_timestamp()))::float8 * 1000 as wait_ms from (
-        (select due_at from profile where due_at is not null and lane = 0 and claimed_by is distinct from ${owner}::uuid order by due_at limit 1)
-        union all
-        (select due_at from profile where due_at is not null and lane = 1 and claimed_by is distinct from ${owner}::uuid order by due_at limit 1)
-      ) as next`.execute(this.#db)
+      select extract(epoch from (min(f.due_at) - clock_timestamp()))::float8 * 1000 as wait_ms
+      from unnest(${buckets}::smallint[]) as b (bucket) cross join (values (0), (1)) as l (lane) cross join lateral (
+        select p.due_at from profile p
+        where p.bucket = b.bucket and p.lane = l.lane and p.due_at is not null and p.claimed_by is distinct from ${this.#owner}::uuid
+        order by p.due_at limit 1) f`.execute(this.#db)
     const wait = rows[0]?.wait_ms ?? null
     return wait === null ? null : Math.max(0, wait)
   }
+}
+
+/** What each bucket is asked for at the most: twice its share, so that the oldest are taken though they are not spread evenly. */
+function eachOf({ buckets, limit }: Pick<ClaimOptions, 'buckets' | 'limit'>): number {
+  return Math.min(limit, Math.ceil((2 * limit) / buckets.length) + 1)
+}
+
+function fullBucket(rows: readonly ClaimRecord[], each: number): boolean {
+  const counts = new Map<number, number>()
+  for (const { bucket } of rows) counts.set(bucket, (counts.get(bucket) ?? 0) + 1)
+  return Math.max(0, ...counts.values()) >= each
+}
+
+function claimOf(token: string): (row: ClaimRecord) => Claim {
+  return (row) => ({
+    distinctId: row.distinct_id,
+    bucket: row.bucket,
+    token,
+    desired: row.desired,
+    desiredHash: row.desired_hash,
+    held: row.held,
+    loses: row.loses,
+    erase: row.erase,
+    synced: row.synced,
+    syncedHash: row.synced_hash,
+    unclear: row.before,
+    attempts: row.attempts,
+    pendingSince: row.pending_ms,
+  })
 }

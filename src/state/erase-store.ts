@@ -91,6 +91,7 @@ export async function readErasureClaim(db: Kysely<Schema>, distinctId: string): 
   if (row?.erase === false) return null
   return {
     distinctId,
+    bucket: 0,
     token: 'erase',
     desired: null,
     desiredHash: null,

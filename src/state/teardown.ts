@@ -12,6 +12,7 @@ export const STATE_TABLES: readonly string[] = [
   'mapped_table',
   'migration',
   'profile',
+  'sender',
   'slot_intent',
   'source_row',
   'source_table',

@@ -1,11 +1,11 @@
-// One sender: claims due users, attempts each, records how it ended. Guarantees at most one attempt per user at a time
-// (claims exclude what this sender has in hand; other senders are kept out by the lock session), and that an answer is
-// recorded however long state is away. Claims and records are batched by what has gathered meanwhile, so that neither
+// One sender: claims due users of its buckets, attempts each, records how it ended. Guarantees at most one attempt per user at a time
+// (claims exclude what this sender has in hand; other senders have other buckets), and that an answer is recorded however
+// long state is away. Claims and records are batched by what has gathered meanwhile, so that neither
 // waits for the other and a single edit waits for nobody.
 import { randomUUID } from 'node:crypto'
 import { sleep } from '../core/abort.ts'
 import type { ApiRequest, Outcome } from '../core/api.ts'
-import type { AttemptRecord, Claim, DeliveryState, ProfileSink } from '../core/delivery-port.ts'
+import type { AttemptRecord, Claim, Claimed, DeliveryState, ProfileSink } from '../core/delivery-port.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Metrics } from '../core/metrics.ts'
@@ -14,29 +14,31 @@ import { type AttemptEnd, type AttemptPolicy, attemptUser, brokenAttempt } from 
 import type { KnownSecrets } from './attempt-secrets.ts'
 import { DoubtfulClaims } from './doubtful-claims.ts'
 import type { Gate } from './gate.ts'
+import type { HeldBuckets } from './held-buckets.ts'
 import { Refusals } from './refusals.ts'
 import { Signal } from './signal.ts'
 
 export interface DeliverOptions {
-  readonly owner: string
+  readonly buckets: HeldBuckets
   readonly state: DeliveryState
   readonly sink: ProfileSink
   readonly gate: Gate
   readonly policy: AttemptPolicy
   /** The texts that profiles refer to (core/secret-reference.ts), by fingerprint. */
   readonly secrets: KnownSecrets
-  readonly maxInFlight: number
   readonly metrics: Metrics
   readonly log: Logger
   readonly failPoints: FailPoints
 }
 
-/** Who claims waits for a hint of this process; another process's work is seen after this long. */
+/** Who claims waits for a hint of this process or a notice of another; where one was missed, it looks after this long. */
 const POLL_MS = 1_000
 const MAX_CLAIM = 500
 /** Due and yet not claimable: stored only in part, or locked by a commit that is on its way. */
 const LEAST_WAIT_MS = 50
 const STATE_RETRY_MS = 1_000
+
+const NOTHING = { taken: 0, more: false } as const
 
 export class Deliver {
   readonly #options: DeliverOptions
@@ -54,10 +56,13 @@ export class Deliver {
   #attempting = 0
   #records: AttemptRecord[] = []
   #unsent: Claim[] = []
+  #accepted = 0
+  #claimedAtMs = performance.now()
+  #recordedAtMs = performance.now()
 
   constructor(options: DeliverOptions) {
     this.#options = options
-    this.#doubtful = new DoubtfulClaims(options.state, options.owner)
+    this.#doubtful = new DoubtfulClaims(options.state)
   }
 
   /** Something may be due now. */
@@ -68,6 +73,21 @@ export class Deliver {
 
   get inHand(): number {
     return this.#users.size
+  }
+
+  /** Users accepted since the start. */
+  get accepted(): number {
+    return this.#accepted
+  }
+
+  /** When both of its loops last went round; what waits by right goes round every second. */
+  get turnedAtMs(): number {
+    return Math.min(this.#claimedAtMs, this.#recordedAtMs)
+  }
+
+  /** Buckets that are about to leave and that nothing of ours touches any more. */
+  quietBuckets(): readonly number[] {
+    return this.#doubtful.any ? [] : this.#options.buckets.quiet()
   }
 
   /**
@@ -100,26 +120,29 @@ export class Deliver {
   }
 
   async #claimSome(stop: AbortSignal): Promise<void> {
-    const { gate, maxInFlight } = this.#options
-    const open = gate.host.kind === 'open'
-    // Enough in hand that a sender never waits for a claim; while the host is not open, the one that is the probe.
-    const most = open ? maxInFlight * 2 : 1
-    const room = Math.min(MAX_CLAIM, most - this.#users.size)
+    const { gate, buckets, state, log } = this.#options
+    this.#claimedAtMs = performance.now()
     const seen = this.#changed.count
-    if (room <= 0 || (open && this.#users.size > maxInFlight * 1.5)) return await this.#changed.after(seen, POLL_MS)
-    if (!open && gate.waitMs > 0) return await this.#changed.after(seen, Math.min(gate.waitMs, POLL_MS))
-    if (!(await gate.stillOurs())) return await this.#changed.after(seen, POLL_MS)
     try {
       await this.#doubtful.giveBack()
+      const open = gate.host.kind === 'open'
+      // Enough in hand that a sender never waits for a claim; while the host is not open, the one that is the probe.
+      const most = open ? gate.mostInFlight * 2 : Math.min(gate.mostInFlight, 1)
+      const room = Math.min(MAX_CLAIM, most - this.#users.size)
+      if (room <= 0 || (open && this.#users.size > most * 0.75)) return await this.#changed.after(seen, POLL_MS)
+      if (!open && gate.waitMs > 0) return await this.#changed.after(seen, Math.min(gate.waitMs, POLL_MS))
+      if (!(await gate.stillOurs())) return await this.#changed.after(seen, POLL_MS)
+      if (buckets.open.length === 0) return await this.#changed.after(seen, POLL_MS)
       const live = await this.#claim(room, 0)
-      const taken = live + (live < room ? await this.#claim(room - live, 1) : 0)
+      const backfilled = live.taken < room && !live.more ? await this.#claim(room - live.taken, 1) : NOTHING
+      const taken = live.taken + backfilled.taken
       if (taken > 0) this.#fruitlessMs = LEAST_WAIT_MS
-      if (taken === room) return
+      if (taken === room || live.more || backfilled.more) return
       if (taken > 0) return await this.#changed.after(seen, LEAST_WAIT_MS)
-      const dueMs = await this.#options.state.nextDueInMs(this.#options.owner)
+      const dueMs = await state.nextDueInMs(buckets.open)
       await this.#changed.after(seen, this.#pauseMs(dueMs))
     } catch (error) {
-      this.#options.log.warn({ err: error }, 'claiming failed; trying again')
+      log.warn({ err: error }, 'claiming failed; trying again')
       await sleep(STATE_RETRY_MS, stop)
     }
   }
@@ -134,21 +157,24 @@ export class Deliver {
   }
 
   /** What one statement claimed is handed out at once: whatever fails next, somebody has it in hand. */
-  async #claim(limit: number, lane: 0 | 1): Promise<number> {
-    const { state, owner } = this.#options
-    const token = randomUUID()
-    let claims: readonly Claim[]
-    try {
-      claims = await state.claim({ owner, limit, lane, token })
-    } catch (error) {
-      this.#doubtful.add(token)
-      throw error
-    }
-    for (const claim of claims) {
-      this.#users.add(claim.distinctId)
-      void this.#deliver(claim)
-    }
-    return claims.length
+  async #claim(limit: number, lane: 0 | 1): Promise<{ readonly taken: number; readonly more: boolean }> {
+    const { state, buckets } = this.#options
+    return await buckets.during(async (open) => {
+      const token = randomUUID()
+      let claimed: Claimed
+      try {
+        claimed = await state.claim({ buckets: open, limit, lane, token })
+      } catch (error) {
+        this.#doubtful.add(token)
+        throw error
+      }
+      for (const claim of claimed.claims) {
+        this.#users.add(claim.distinctId)
+        buckets.entered(claim.bucket)
+        void this.#deliver(claim)
+      }
+      return { taken: claimed.claims.length, more: claimed.more }
+    })
   }
 
   /** Never rejects: whatever happens becomes a record. */
@@ -175,17 +201,18 @@ export class Deliver {
   }
 
   async #send(claim: Claim, request: ApiRequest): Promise<Outcome | null> {
-    const { gate, log, state, owner } = this.#options
+    const { gate, log, state } = this.#options
     const { distinctId } = claim
-    if (!(await gate.enter(() => (claim.loses ? state.mayLose(owner, claim) : true)))) return null
+    if (!(await gate.enter(() => (claim.loses ? state.mayLose(claim) : true)))) return null
     let outcome = UNREADABLE
+    const startedAt = performance.now()
     try {
       const drawn = await this.#exchange(distinctId, request)
       outcome = this.#refusals.judge(distinctId, drawn, gate.host.kind)
     } catch (error) {
       log.error({ err: error, distinct_id: distinctId }, 'a request broke; will be retried')
     } finally {
-      gate.leave(outcome)
+      gate.leave(outcome, performance.now() - startedAt, request.kind, { repeated: claim.attempts > 0 })
     }
     return outcome
   }
@@ -208,6 +235,7 @@ export class Deliver {
     const user = { distinct_id: claim.distinctId }
     switch (end.kind) {
       case 'accepted':
+        this.#accepted += 1
         if (end.sent) metrics.accepted(Date.now() - claim.pendingSince)
         if (end.drifted) {
           metrics.drift()
@@ -233,6 +261,7 @@ export class Deliver {
 
   async #recordAll(destroy: AbortSignal): Promise<void> {
     for (;;) {
+      this.#recordedAtMs = performance.now()
       const seen = this.#recorded.count
       if (this.#records.length === 0 && this.#unsent.length === 0) {
         if (!this.#claiming && this.#attempting === 0) return
@@ -249,17 +278,17 @@ export class Deliver {
 
   /** Given up only when state is away and we must go: the next sender finds these unclear. */
   async #recordSome(records: readonly AttemptRecord[], unsent: readonly Claim[], destroy: AbortSignal): Promise<void> {
-    const { state, owner, log } = this.#options
+    const { state, log } = this.#options
     for (;;) {
       try {
         if (records.length > 0) {
-          const lost = await state.record(owner, records)
+          const lost = await state.record(records)
           if (lost.length > 0)
             log.warn({ users: lost.length }, 'users were taken over before their answer was recorded')
         }
-        await state.release(owner, unsent)
-        for (const { claim } of records) this.#users.delete(claim.distinctId)
-        for (const claim of unsent) this.#users.delete(claim.distinctId)
+        await state.release(unsent)
+        for (const { claim } of records) this.#let(claim)
+        for (const claim of unsent) this.#let(claim)
         this.#changed.notify()
         return
       } catch (error) {
@@ -268,5 +297,10 @@ export class Deliver {
         await sleep(STATE_RETRY_MS, destroy)
       }
     }
+  }
+
+  #let({ distinctId, bucket }: Claim): void {
+    this.#users.delete(distinctId)
+    this.#options.buckets.left(bucket)
   }
 }

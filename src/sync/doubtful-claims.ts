@@ -1,38 +1,27 @@
-// Claims whose answer was lost: the server may have committed them, and this owner would then never claim those users again
-// (P1). Guarantees that each is given back before the next claim, and once more when its statement has certainly ended.
+// Claims whose answer was lost: the server may have committed them, or may yet, and this sender would then never claim those users again
+// (P1). Guarantees that all are given back before the next claim, and before a bucket is given up.
 import type { DeliveryState } from '../core/delivery-port.ts'
-
-/** Past the statement time-out of state (60 s): a claim whose connection was cut may go on in the server until then. */
-const ENDED_AFTER_MS = 65_000
-
-interface DoubtfulClaim {
-  readonly token: string
-  readonly failedAtMs: number
-  givenBack: boolean
-}
 
 export class DoubtfulClaims {
   readonly #state: Pick<DeliveryState, 'abandon'>
-  readonly #owner: string
-  #claims: DoubtfulClaim[] = []
+  #tokens: readonly string[] = []
 
-  constructor(state: Pick<DeliveryState, 'abandon'>, owner: string) {
+  constructor(state: Pick<DeliveryState, 'abandon'>) {
     this.#state = state
-    this.#owner = owner
+  }
+
+  get any(): boolean {
+    return this.#tokens.length > 0
   }
 
   add(token: string): void {
-    this.#claims.push({ token, failedAtMs: performance.now(), givenBack: false })
+    this.#tokens = [...this.#tokens, token]
   }
 
   /** @throws when state is away: then nothing may be claimed. */
   async giveBack(): Promise<void> {
-    for (const claim of [...this.#claims]) {
-      const ended = performance.now() - claim.failedAtMs >= ENDED_AFTER_MS
-      if (claim.givenBack && !ended) continue
-      await this.#state.abandon(this.#owner, claim.token)
-      claim.givenBack = true
-      if (ended) this.#claims = this.#claims.filter((other) => other !== claim)
-    }
+    if (!this.any) return
+    await this.#state.abandon(this.#tokens)
+    this.#tokens = []
   }
 }

@@ -1,24 +1,43 @@
-// Every request to SuprSend passes here: the limiter (requests a second, requests in flight) and the state of the host,
-// while which is not open one probe stands for all. First come, first served. Decisions are core's (limiter, host-state);
-// here are only the clock, the queue and the one timer.
-import type { Outcome } from '../core/api.ts'
-import { HOST_OPEN, type HostState, hostWaitMs, nextHostState } from '../core/host-state.ts'
+// Every request to SuprSend passes here: this sender's part of the deployment's limits (requests a second, requests in
+// flight) and the state of the host, while which is not open one probe stands for all. First come, first served. Holds
+// nothing at first, so that nobody enters before `hold`. Decisions are core's (limiter, host-state); here are only the
+// clock, the queue and the one timer.
+import type { Outcome, RequestKind } from '../core/api.ts'
 import {
+  HOST_OPEN,
+  type HostEvent,
+  type HostNews,
+  type HostState,
+  hostWaitMs,
+  newsOf,
+  nextHostState,
+} from '../core/host-state.ts'
+import {
+  effective,
+  fits,
+  holdFraction,
   type LimiterSettings,
   type LimiterState,
+  latencyMs,
+  noteAnswer,
   openLimiter,
   releaseSlot,
+  resume,
   slowDown,
+  suspend,
   takeSlot,
 } from '../core/limiter.ts'
-import type { Metrics } from '../core/metrics.ts'
+import type { LimiterReading, Metrics } from '../core/metrics.ts'
 import type { FreezeGuard } from './freeze-guard.ts'
 
 export interface GateOptions {
+  /** Of the whole deployment. */
   readonly limits: LimiterSettings
   readonly metrics: Metrics
   readonly guard: FreezeGuard
   readonly onHostChange: (state: HostState) => void
+  /** What this sender met itself and the others have to be told: those who send to the same address with the same key. */
+  readonly onNews?: (news: HostNews) => void
 }
 
 interface Waiter {
@@ -26,22 +45,27 @@ interface Waiter {
 }
 
 export class Gate {
-  readonly #settings: LimiterSettings
   readonly #metrics: Metrics
   readonly #guard: FreezeGuard
   readonly #onHostChange: (state: HostState) => void
-  #limiter: LimiterState = openLimiter(performance.now())
+  readonly #onNews: (news: HostNews) => void
+  #limiter: LimiterState
   #host: HostState = HOST_OPEN
+  #probers = 1
   #waiters: Waiter[] = []
+  /** Who waits until no more is under way than is held. */
+  #fitting: (() => void)[] = []
   #timer: NodeJS.Timeout | null = null
   #closed = false
 
-  constructor({ limits, metrics, guard, onHostChange }: GateOptions) {
-    this.#settings = limits
+  constructor({ limits, metrics, guard, onHostChange, onNews = () => undefined }: GateOptions) {
+    this.#limiter = openLimiter(limits, performance.now())
     this.#metrics = metrics
     this.#guard = guard
     this.#onHostChange = onHostChange
+    this.#onNews = onNews
     metrics.hostState(this.#host.kind)
+    metrics.watchLimiter(() => this.#reading())
   }
 
   get host(): HostState {
@@ -51,6 +75,51 @@ export class Gate {
   /** Milliseconds until a request may leave as far as the host is concerned: 0 = now. */
   get waitMs(): number {
     return hostWaitMs(this.#host, performance.now())
+  }
+
+  get inFlight(): number {
+    return this.#limiter.inFlight
+  }
+
+  /** How many may be in flight just now: what is held, as far as SuprSend can bear it. */
+  get mostInFlight(): number {
+    return effective(this.#limiter, performance.now()).inFlight
+  }
+
+  /**
+   * The part of the deployment that is held from now on, 0 to 1. Of a gain the rate counts a second later, unless `settled`:
+   * nobody else can have used it within the last second. Before giving something up: hold less, wait for `fitting`, and
+   * only then let others have it.
+   */
+  hold(fraction: number, { settled }: { readonly settled: boolean } = { settled: false }): void {
+    this.#limiter = holdFraction(this.#limiter, { fraction, settled }, performance.now())
+    this.#release()
+    this.#pump()
+  }
+
+  /** Resolves when no more requests are under way than what is held allows. */
+  async fitting(): Promise<void> {
+    if (fits(this.#limiter)) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#fitting.push(resolve)
+    await promise
+  }
+
+  /** Live senders, this one included: each probes the more rarely. */
+  set probers(count: number) {
+    if (count === this.#probers) return
+    this.#probers = count
+    this.#next({ kind: 'recounted' })
+    this.#pump()
+  }
+
+  /** What another sender met. */
+  tell(news: HostNews): void {
+    if (news.kind === 'throttled') {
+      this.#limiter = slowDown(this.#limiter, news.forMs, performance.now())
+    }
+    this.#next({ kind: 'told', news })
+    this.#pump()
   }
 
   /** Whether the work is still ours: true at once, unless this process stood still. */
@@ -71,26 +140,40 @@ export class Gate {
     // The guard last, just before the request leaves: who waited here, or for an answer, may have stood still meanwhile.
     if ((await isTrue(mayLeave())) && (await isTrue(this.#guard.check()))) return true
     this.#limiter = releaseSlot(this.#limiter)
+    this.#release()
     this.#pump()
     return false
   }
 
-  leave(outcome: Outcome): void {
+  /**
+   * @param durationMs of the exchange alone, without what was waited for before.
+   * @param repeated this user's attempt before this one failed as well: then its trouble is its own (P6).
+   */
+  leave(
+    outcome: Outcome,
+    durationMs: number,
+    kind: RequestKind,
+    { repeated }: { readonly repeated: boolean } = { repeated: false },
+  ): void {
     const nowMs = performance.now()
-    this.#limiter = releaseSlot(this.#limiter)
-    if (
-      outcome.kind === 'retry' &&
-      (outcome.failure.status === 429 || (outcome.failure.status === 503 && outcome.floorMs > 0))
-    ) {
-      this.#limiter = slowDown(this.#settings, this.#limiter, nowMs)
+    const before = this.#host
+    // While the host is away, what fails shows nothing of what it could bear.
+    if (before.kind !== 'unreachable') {
+      const answer = { outcome, durationMs, kind, repeated }
+      this.#limiter = noteAnswer(this.#limiter, answer, nowMs)
     }
-    this.#setHost(nextHostState(this.#host, { kind: 'outcome', outcome }, nowMs))
+    this.#limiter = releaseSlot(this.#limiter)
+    this.#next({ kind: 'outcome', outcome })
     this.#metrics.requestsInFlight(this.#limiter.inFlight)
+    const news = newsOf(before, this.#host, outcome, nowMs)
+    if (news !== null) this.#onNews(news)
+    this.#release()
     this.#pump()
   }
 
   /** Lets nobody in any more; who waits is told. */
   close(): void {
+    if (!this.#closed) this.#metrics.watchLimiter(null)
     this.#closed = true
     this.#guard[Symbol.dispose]()
     if (this.#timer) clearTimeout(this.#timer)
@@ -102,11 +185,13 @@ export class Gate {
       const nowMs = performance.now()
       const hostMs = hostWaitMs(this.#host, nowMs)
       if (hostMs > 0) return this.#later(hostMs)
-      const taken = takeSlot(this.#settings, this.#limiter, nowMs)
+      const taken = takeSlot(this.#limiter, nowMs)
       this.#limiter = taken.state
-      if (taken.kind === 'full') return
-      if (taken.kind === 'wait') return this.#later(taken.waitMs)
-      this.#setHost(nextHostState(this.#host, { kind: 'sent' }, nowMs))
+      if (taken.kind !== 'go') {
+        if (taken.waitMs !== null) this.#later(taken.waitMs)
+        return
+      }
+      this.#next({ kind: 'sent' })
       this.#metrics.requestsInFlight(this.#limiter.inFlight)
       this.#waiters.shift()?.resolve(true)
     }
@@ -120,12 +205,33 @@ export class Gate {
     }, delayMs)
   }
 
-  #setHost(state: HostState): void {
-    const changed = state.kind !== this.#host.kind
-    this.#host = state
-    if (!changed) return
-    this.#metrics.hostState(state.kind)
-    this.#onHostChange(state)
+  #release(): void {
+    if (this.#fitting.length === 0 || !fits(this.#limiter)) return
+    for (const resolve of this.#fitting.splice(0)) resolve()
+  }
+
+  #next(event: HostEvent): void {
+    const before = this.#host
+    const nowMs = performance.now()
+    const after = nextHostState(before, event, nowMs, { probers: this.#probers, random: Math.random() })
+    this.#host = after
+    if (after.kind === before.kind) return
+    if (after.kind === 'unreachable') this.#limiter = suspend(this.#limiter, nowMs)
+    if (after.kind === 'open') this.#limiter = resume(this.#limiter, nowMs)
+    this.#metrics.hostState(after.kind)
+    this.#onHostChange(after)
+  }
+
+  #reading(): LimiterReading {
+    const nowMs = performance.now()
+    const { ratePerSecond, inFlight, share } = effective(this.#limiter, nowMs)
+    return {
+      ratePerSecond,
+      inFlightLimit: inFlight,
+      share,
+      latencyMs: latencyMs(this.#limiter),
+      throttledMs: this.#host.kind === 'throttled' ? hostWaitMs(this.#host, nowMs) : 0,
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 // that a look stops nobody else, that only who has not moved is made due, and that it ends within a second of the signal.
 import { sleep } from '../core/abort.ts'
 import type { Outcome } from '../core/api.ts'
+import { BUCKETS } from '../core/buckets.ts'
 import type { ProfileSink } from '../core/delivery-port.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Metrics } from '../core/metrics.ts'
@@ -17,7 +18,10 @@ export interface ReconcileOptions {
   readonly sink: ProfileSink
   readonly gate: Gate
   readonly policy: ReconcilePolicy
+  /** Of all senders together. */
   readonly usersPerHour: number
+  /** Buckets of this one. */
+  readonly share: () => number
   /** A user is due again. */
   readonly onRepaired: () => void
   readonly metrics: Metrics
@@ -43,6 +47,7 @@ export class Reconcile {
     for (;;) {
       await sleep(HOUR_MS / usersPerHour, stop)
       if (stop.aborted) return
+      if (Math.random() * BUCKETS >= this.#options.share()) continue
       const work = this.#sample(stop).catch((error: unknown) => {
         if (!stop.aborted) log.warn({ err: error }, 'a user could not be compared; going on with another one')
       })
@@ -82,10 +87,11 @@ export class Reconcile {
     const { gate } = this.#options
     if (!(await gate.enter())) return null
     let outcome = UNREADABLE
+    const startedAt = performance.now()
     try {
       outcome = await this.#ask(distinctId, stop)
     } finally {
-      gate.leave(outcome)
+      gate.leave(outcome, performance.now() - startedAt, 'get')
     }
     return lookedAt(outcome)
   }

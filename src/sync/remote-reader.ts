@@ -31,6 +31,7 @@ export class RemoteReader implements Disposable {
     // Nobody owns what is only read: no locks to lose.
     const guard = new FreezeGuard({ confirm: async () => true })
     this.#gate = new Gate({ limits, metrics: NO_METRICS, guard, onHostChange: () => undefined })
+    this.#gate.hold(1, { settled: true })
   }
 
   /** @throws SuprsyncError `suprsend_unreachable`, `suprsend_wrong_address`, `suprsend_busy`, `api_key_rejected`, `aborted` */
@@ -61,9 +62,10 @@ export class RemoteReader implements Disposable {
 
   async #ask(distinctId: string, signal: AbortSignal): Promise<Outcome> {
     if (!(await this.#gate.enter())) throw new SuprsyncError('aborted', 'Given up.')
+    const startedAt = performance.now()
     const answer = await this.#sink.send(distinctId, { kind: 'get' }, signal, () => true)
     const outcome = outcomeOf('get', answer)
-    this.#gate.leave(outcome)
+    this.#gate.leave(outcome, performance.now() - startedAt, 'get')
     if (signal.aborted) throw new SuprsyncError('aborted', 'Given up.')
     return outcome
   }

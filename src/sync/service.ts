@@ -1,102 +1,143 @@
-// The service: owns, captures and delivers for as long as it may. A term begins with the locks and ends with them: capture
-// and delivery of one term are over before the next begins, so two of ours never work at once. Capture is begun again by
-// cause-dependent backoff; delivery goes on meanwhile, and the other way round (neither SuprSend nor the source stops the other).
+// The service: captures and delivers for as long as it may, each by a lock of its own. A term begins with the lock and ends with it: what
+// worked in one is over before the next begins. Neither waits for the other: SuprSend never stops capture, nor the source delivery.
 import { sleep } from '../core/abort.ts'
-import { errorCode, errorMessage, SuprsyncError } from '../core/error.ts'
 import type { Logger } from '../core/logger.ts'
-import { reconnectDelayMs } from '../core/reconnect.ts'
-import type { CaptureStatus } from '../core/service-status.ts'
+import type { CaptureStatus, DeliveryStatus } from '../core/service-status.ts'
+import { type RepeatOptions, repeat } from './repetition.ts'
 
 export interface Ownership extends AsyncDisposable {
   /** Resolves with the reason when it is lost. */
   readonly lost: Promise<unknown>
-  /** Asks the server whether it is still ours. */
-  confirm(): Promise<boolean>
 }
 
-export interface TermDelivery {
-  wake(): void
-  /** `stop`: finish what is in hand. `destroy`: give it up. */
+export interface DeliveryTerm extends Ownership {
+  /** How many buckets it owns. */
+  readonly buckets: number
+  /** `stop`: finish what is in hand. `destroy`: give it up. Rejects when it cannot go on. */
   run(stop: AbortSignal, destroy: AbortSignal): Promise<void>
-  /** Compares users with SuprSend beside it, until the signal aborts. Never rejects. */
-  reconcile(ending: AbortSignal): Promise<void>
 }
 
 export interface ServicePorts {
-  /** null: another process owns the work. */
-  acquire(): Promise<Ownership | null>
+  /** null: another process captures. */
+  acquireCapture(): Promise<Ownership | null>
   /** One stretch of capturing; ends with an error, or when the signal aborts. */
-  capture(
-    hooks: { readonly onStreaming: () => void; readonly onPending: () => void },
-    signal: AbortSignal,
-  ): Promise<void>
-  createDelivery(ownership: Pick<Ownership, 'confirm'>): TermDelivery
-  /** Every minute of a term: what is no longer needed is removed. */
+  capture(hooks: { readonly onStreaming: () => void }, signal: AbortSignal): Promise<void>
+  /** Every minute of a term of capture: what is no longer needed is removed. */
   tidy(): Promise<void>
+  /** null: somebody needs everything to be still. */
+  joinSenders(): Promise<DeliveryTerm | null>
 }
+
+export interface Roles {
+  readonly capture: boolean
+  readonly deliver: boolean
+}
+
+export const ALL_ROLES: Roles = { capture: true, deliver: true }
 
 const STANDBY_POLL_MS = 1_000
 const TIDY_EVERY_MS = 60_000
 
 export class Service {
   readonly #ports: ServicePorts
+  readonly #roles: Roles
   readonly #log: Logger
-  #capture: CaptureStatus = { kind: 'starting' }
+  #capture: CaptureStatus
+  #delivery: DeliveryStatus
+  #sending: DeliveryTerm | null = null
 
-  constructor(ports: ServicePorts, log: Logger) {
+  constructor(ports: ServicePorts, roles: Roles, log: Logger) {
     this.#ports = ports
+    this.#roles = roles
     this.#log = log
+    this.#capture = { kind: roles.capture ? 'starting' : 'off' }
+    this.#delivery = { kind: roles.deliver ? 'starting' : 'off' }
   }
 
   get capture(): CaptureStatus {
     return this.#capture
   }
 
+  get delivery(): DeliveryStatus {
+    if (this.#sending === null) return this.#delivery
+    return this.#sending.buckets > 0 ? { kind: 'sending', buckets: this.#sending.buckets } : { kind: 'standby' }
+  }
+
   /** Until `stop` aborts. */
   async run(stop: AbortSignal): Promise<void> {
-    await this.#repeat('ownership', stop, async (settled) => {
-      await using ownership = await this.#ports.acquire()
-      if (ownership === null) {
-        this.#become({ kind: 'standby' })
-        settled()
-        await sleep(STANDBY_POLL_MS, stop)
-        return
-      }
+    const { capture, deliver } = this.#roles
+    await Promise.all([capture && this.#captureTerms(stop), deliver && this.#deliveryTerms(stop)])
+  }
+
+  async #captureTerms(stop: AbortSignal): Promise<void> {
+    await repeat(this.#captureOptions('ownership', stop), async (settled) => {
+      await using ownership = await this.#ports.acquireCapture()
       settled()
-      await this.#term(ownership, stop)
+      if (ownership !== null) return await this.#captureTerm(ownership, stop)
+      this.#becomeCapture({ kind: 'standby' })
+      await sleep(STANDBY_POLL_MS, stop)
     })
   }
 
-  async #term(ownership: Ownership, stop: AbortSignal): Promise<void> {
-    const lost = new AbortController()
-    const over = new AbortController()
-    void ownership.lost.then((reason) => {
-      if (!over.signal.aborted && !stop.aborted) this.#log.warn({ err: reason }, 'lost the locks; beginning anew')
-      lost.abort()
+  async #captureTerm(ownership: Ownership, stop: AbortSignal): Promise<void> {
+    const { lost, over } = this.#watch(ownership, { stop, what: 'capture' })
+    const ending = AbortSignal.any([stop, lost, over.signal])
+    const capture = repeat(this.#captureOptions('capture', ending), async (settled) => {
+      const onStreaming = () => {
+        this.#becomeCapture({ kind: 'streaming' })
+        settled()
+      }
+      await this.#ports.capture({ onStreaming }, ending)
     })
-    const ending = AbortSignal.any([stop, lost.signal, over.signal])
-    const delivery = this.#ports.createDelivery(ownership)
-    const capture = this.#captureAgainAndAgain(delivery, ending)
-    const delivering = delivery.run(AbortSignal.any([stop, over.signal]), lost.signal)
     const tidying = this.#tidyNowAndThen(ending)
-    const reconciling = delivery.reconcile(ending)
     try {
-      await Promise.all([capture, delivering, tidying, reconciling])
+      await Promise.all([capture, tidying])
     } finally {
       over.abort()
-      await Promise.allSettled([capture, delivering, tidying, reconciling])
-      this.#become({ kind: 'starting' })
+      await Promise.allSettled([capture, tidying])
+      this.#becomeCapture({ kind: 'starting' })
     }
   }
 
-  async #captureAgainAndAgain(delivery: TermDelivery, ending: AbortSignal): Promise<void> {
-    await this.#repeat('capture', ending, async (settled) => {
-      const onStreaming = () => {
-        this.#become({ kind: 'streaming' })
-        settled()
-      }
-      await this.#ports.capture({ onStreaming, onPending: () => delivery.wake() }, ending)
+  #captureOptions(what: string, signal: AbortSignal): RepeatOptions {
+    const onTrouble: RepeatOptions['onTrouble'] = (trouble) => this.#becomeCapture({ kind: 'broken', ...trouble })
+    return { what, signal, onTrouble, log: this.#log }
+  }
+
+  async #deliveryTerms(stop: AbortSignal): Promise<void> {
+    const onTrouble: RepeatOptions['onTrouble'] = (trouble) => this.#becomeDelivery({ kind: 'broken', ...trouble })
+    await repeat({ what: 'delivery', signal: stop, onTrouble, log: this.#log }, async (settled) => {
+      await using term = await this.#ports.joinSenders()
+      settled()
+      if (term !== null) return await this.#deliveryTerm(term, stop)
+      this.#becomeDelivery({ kind: 'standby' })
+      await sleep(STANDBY_POLL_MS, stop)
     })
+  }
+
+  async #deliveryTerm(term: DeliveryTerm, stop: AbortSignal): Promise<void> {
+    const { lost, over } = this.#watch(term, { stop, what: 'delivery' })
+    this.#sending = term
+    try {
+      await term.run(stop, lost)
+    } finally {
+      over.abort()
+      this.#sending = null
+      this.#becomeDelivery({ kind: 'starting' })
+    }
+  }
+
+  #watch(
+    ownership: Ownership,
+    { stop, what }: { readonly stop: AbortSignal; readonly what: string },
+  ): { readonly lost: AbortSignal; readonly over: AbortController } {
+    const lost = new AbortController()
+    const over = new AbortController()
+    void ownership.lost.then((reason) => {
+      if (!over.signal.aborted && !stop.aborted) this.#log.warn({ err: reason, what }, 'lost the locks; beginning anew')
+      lost.abort()
+    })
+    return { lost: lost.signal, over }
   }
 
   async #tidyNowAndThen(ending: AbortSignal): Promise<void> {
@@ -109,42 +150,13 @@ export class Service {
     }
   }
 
-  /** The one place where connecting is tried again. `settled` tells that it worked, so that the next failure is a first one. */
-  async #repeat(what: string, signal: AbortSignal, run: (settled: () => void) => Promise<void>): Promise<void> {
-    let failures = 0
-    let downSince = 0
-    while (!signal.aborted) {
-      try {
-        await run(() => {
-          failures = 0
-        })
-      } catch (error) {
-        if (signal.aborted) return
-        if (failures === 0) downSince = performance.now()
-        failures += 1
-        const code = errorCode(error)
-        this.#become({ kind: 'broken', code: code ?? 'unexpected', message: explain(error) })
-        const delayMs = reconnectDelayMs({
-          code,
-          failures,
-          downMs: performance.now() - downSince,
-          random: Math.random(),
-        })
-        this.#log.warn({ err: error, what, failures, delayMs }, 'interrupted; trying again')
-        await sleep(delayMs, signal)
-      }
-    }
-  }
-
-  #become(status: CaptureStatus): void {
+  #becomeCapture(status: CaptureStatus): void {
     if (status.kind !== this.#capture.kind) this.#log.info({ capture: status.kind }, 'capture status')
     this.#capture = status
   }
-}
 
-/** Messages of PostgreSQL may quote a row; ours never do. */
-function explain(error: unknown): string {
-  return error instanceof SuprsyncError
-    ? errorMessage(error)
-    : `Capture was interrupted (${errorCode(error) ?? 'unexpected error'}); it is tried again by itself.`
+  #becomeDelivery(status: DeliveryStatus): void {
+    if (status.kind !== this.#delivery.kind) this.#log.info({ delivery: status.kind }, 'delivery status')
+    this.#delivery = status
+  }
 }

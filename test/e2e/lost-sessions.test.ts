@@ -1,5 +1,5 @@
 // The server ends our sessions again and again under load, as an administrator, a failing network or a restart does: each
-// kind of them (state, locks, pages, walsender) is opened anew, and nothing is lost, sent twice at a time or forgotten.
+// kind of them (state, sender, capture, pages, walsender) is opened anew, and nothing is lost, sent twice at a time or forgotten.
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { startEmulator } from '../../src/emulator/emulator.ts'
@@ -13,30 +13,33 @@ import { createUsersTable, insertUsers, seededRandom, startWorkload } from '../s
 
 const TIMES = 25
 
-test.each(drawn(['suprsync state', 'suprsync locks', 'suprsync'] as const, 2))('sessions named %s', async (name) => {
-  const seed = testSeed()
-  const random = seededRandom(seed)
-  await using database = await createTestDatabase()
-  await createUsersTable(database)
-  await insertUsers(database, 100)
-  await using emulator = await startEmulator({ latencyMs: 5 })
-  await using service = await startService({
-    databaseUrl: database.url,
-    emulatorUrl: emulator.url,
-    slot: database.slot,
-  })
-  await service.waitStreaming()
-  await using load = startWorkload({ database, seed })
-  for (let time = 0; time < TIMES; time += 1) {
-    await until(async () => (await endSessions(database, name)) > 0, { what: `a session named ${name}` })
-    await delay(random() * 150) // no wait for a condition: the moment is the point
-  }
-  await load.stop()
-  await expectConverged({ database, emulator, config: service.config })
-  expectNeverBack(emulator, load.ids)
-  expect(emulator.stats().concurrencyViolations).toEqual({ count: 0, users: [] })
-  expect(await service.stop(), 'nobody is left in hand').toEqual({ code: 0, signal: null })
-})
+test.each(drawn(['suprsync sender', 'suprsync state', 'suprsync capture', 'suprsync'] as const, 3))(
+  'sessions named %s',
+  async (name) => {
+    const seed = testSeed()
+    const random = seededRandom(seed)
+    await using database = await createTestDatabase()
+    await createUsersTable(database)
+    await insertUsers(database, 100)
+    await using emulator = await startEmulator({ latencyMs: 5 })
+    await using service = await startService({
+      databaseUrl: database.url,
+      emulatorUrl: emulator.url,
+      slot: database.slot,
+    })
+    await service.waitStreaming()
+    await using load = startWorkload({ database, seed })
+    for (let time = 0; time < TIMES; time += 1) {
+      await until(async () => (await endSessions(database, name)) > 0, { what: `a session named ${name}` })
+      await delay(random() * 150) // no wait for a condition: the moment is the point
+    }
+    await load.stop()
+    await expectConverged({ database, emulator, config: service.config })
+    expectNeverBack(emulator, load.ids)
+    expect(emulator.stats().concurrencyViolations).toEqual({ count: 0, users: [] })
+    expect(await service.stop(), 'nobody is left in hand').toEqual({ code: 0, signal: null })
+  },
+)
 
 async function endSessions(database: TestDatabase, name: string): Promise<number> {
   const ended = await database.query(

@@ -1,4 +1,4 @@
-// One process works, others stand by. Killed, it is replaced within seconds; frozen and replaced (the server has ended its
+// One process captures, others stand by, and all of them send. Killed, it is replaced within seconds; frozen and replaced (the server has ended its
 // sessions), it wakes up to commit nothing and to send nothing: its changes, its claims and its place are another's now.
 import { expect, test } from 'vitest'
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
@@ -35,7 +35,7 @@ test('frozen while busy, replaced and woken: it commits nothing, sends nothing, 
   await until(() => emulator.stats().requests > sent + 300, { what: 'the first to be busy', pollMs: 1 })
   first.signal('SIGSTOP')
   await until(() => emulator.stats().inFlight === 0, { what: 'its requests to be answered' })
-  expect(await endSessions(database)).toEqual(['suprsync', 'suprsync locks'])
+  expect(await endSessions(database, first)).toEqual(['suprsync', 'suprsync capture', 'suprsync sender'])
   await second.waitStreaming()
   await renameAll(database, 'after')
   await expectConverged({ database, emulator, config: second.config })
@@ -60,7 +60,7 @@ test('frozen while idle, woken while the other is busy: it takes none of its use
   await expectConverged({ database, emulator, config: first.config })
   first.signal('SIGSTOP')
   const frozenAt = performance.now()
-  await endSessions(database)
+  await endSessions(database, first)
   await second.waitStreaming()
   // A server frees the locks of a vanished host after a minute; a second is what a sender notices.
   await until(() => performance.now() - frozenAt > 1_500, { what: 'it to stand still for long enough' })
@@ -117,10 +117,12 @@ async function renameAll(database: TestDatabase, name: string): Promise<void> {
 }
 
 /** As the server does when a host is gone: the locks first, then the walsender. */
-async function endSessions(database: TestDatabase): Promise<readonly unknown[]> {
+async function endSessions(database: TestDatabase, { pid }: Service): Promise<readonly unknown[]> {
   const ended = await database.query(
     `SELECT application_name AS name, pg_terminate_backend(pid) FROM pg_stat_activity
-     WHERE datname = current_database() AND (application_name = 'suprsync locks' OR backend_type = 'walsender')`,
+     WHERE datname = current_database() AND (application_name = 'suprsync capture' OR backend_type = 'walsender'
+       OR pid = (SELECT s.pid FROM suprsync.sender s WHERE s.process = $1))`,
+    [pid],
   )
   return ended.map(({ name }) => name).sort()
 }

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { approveLosses, approveRejected, lookAtLosses, rejectLosses } from '../../src/state/breaker-decision.ts'
 import { countHeld, readBreaker } from '../../src/state/breaker-store.ts'
 import { retryAllFailed, retryUsers } from '../../src/state/failed-store.ts'
-import { type BreakerState, breakerState, FULL, ids, NO_SMS, OWNER } from '../support/breaker-state.ts'
+import { type BreakerState, breakerState, FULL, ids, NO_SMS } from '../support/breaker-state.ts'
 
 const USERS = ids(1, 40)
 const REFUSED = { code: 'invalid_value', status: 400, key: null, message: 'no' }
@@ -69,19 +69,19 @@ test('reject: neither a claim in flight nor a deletion that waits at the gate un
   await it.write(ids(1, 3), null)
   const [left, waiting, unclear] = await it.claim()
   if (!left || !waiting || !unclear) throw new Error('nobody was claimed')
-  expect(await it.delivery.mayLose(OWNER, left)).toBe(true)
+  expect(await it.delivery.mayLose(left)).toBe(true)
   await it.write(ids(4, 10), NO_SMS)
   // Of one who is held everything else is on its way.
   await it.write(['u004'], OTHER_NAME)
   const held = await it.claim()
   expect(held.map(({ distinctId }) => distinctId)).toEqual(['u004'])
-  expect(await it.delivery.mayLose(OWNER, waiting)).toBe(false)
+  expect(await it.delivery.mayLose(waiting)).toBe(false)
   const shown = await lookAtLosses(it.db)
   expect(shown).toMatchObject({ deletions: 3, channels: 7 })
   expect(await rejectLosses(it.db, shown)).toEqual({ users: 10, open: false })
 
-  expect(await it.delivery.mayLose(OWNER, waiting)).toBe(false)
-  await it.delivery.release(OWNER, [waiting])
+  expect(await it.delivery.mayLose(waiting)).toBe(false)
+  await it.delivery.release([waiting])
   await it.record([left])
   await it.record([unclear], { synced: FULL, unclear: [{ token: unclear.token, target: null }], retryInMs: 0 })
   await it.record(held)

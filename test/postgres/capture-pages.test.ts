@@ -2,11 +2,12 @@
 // backfill made of them: waits for what it could not see, resumes where it was, ends equal to the table.
 
 import { expect, test } from 'vitest'
+import { ALL_BUCKETS } from '../../src/core/buckets.ts'
 import type { JsonObject } from '../../src/core/json.ts'
-import { DeliveryStore } from '../../src/state/delivery-store.ts'
 import { CaptureHarness } from '../support/capture-harness.ts'
 import type { CaptureSession } from '../support/capture-session.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { makeSender } from '../support/sender.ts'
 import { until } from '../support/wait.ts'
 
 interface World {
@@ -207,13 +208,9 @@ test('slices of a transaction are not claimable before its commit is stored, and
     create: 'CREATE TABLE users (id int PRIMARY KEY, name text)',
     profile: { name: 'name' },
   })
-  const claim = () =>
-    new DeliveryStore(harness.state).claim({
-      owner: crypto.randomUUID(),
-      limit: 100,
-      lane: 0,
-      token: crypto.randomUUID(),
-    })
+  const sender = await makeSender(harness.state)
+  const claim = async () =>
+    (await sender.claim({ buckets: ALL_BUCKETS, limit: 100, lane: 0, token: crypto.randomUUID() })).claims
   {
     await using session = await harness.start({ held: true })
     await database.query("INSERT INTO users SELECT n, 'n' || n FROM generate_series(1, 10) n")

@@ -115,7 +115,7 @@ test('every code that the sources can give stands in docs/errors.md, and no othe
     (name) => `src/postgres/${name}.ts`,
   )
   const sources = await Promise.all(
-    [...files, 'src/commands/preflight.ts', 'src/core/mapping-doubts.ts'].map((file) =>
+    [...files, 'src/commands/preflight.ts', 'src/state/pooler.ts', 'src/core/mapping-doubts.ts'].map((file) =>
       readFile(join(root, file), 'utf8'),
     ),
   )

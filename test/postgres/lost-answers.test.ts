@@ -1,17 +1,25 @@
 // The sender on a state whose answers get lost: the statement failed, or it was committed and the connection broke before
 // we heard. Everybody is sent all the same, nobody twice at a time, and nobody stays claimed.
+
 import { expect, test } from 'vitest'
 import type { Answer } from '../../src/core/api.ts'
-import type { AttemptRecord, Claim, ClaimOptions, DeliveryState, ProfileSink } from '../../src/core/delivery-port.ts'
+import type {
+  AttemptRecord,
+  Claim,
+  Claimed,
+  ClaimOptions,
+  DeliveryState,
+  ProfileSink,
+} from '../../src/core/delivery-port.ts'
 import { NO_FAIL_POINTS } from '../../src/core/fail-points.ts'
 import { SILENT_LOGGER } from '../../src/core/logger.ts'
 import { NO_METRICS } from '../../src/core/metrics.ts'
-import { DeliveryStore } from '../../src/state/delivery-store.ts'
 import { Deliver } from '../../src/sync/deliver.ts'
 import { FreezeGuard } from '../../src/sync/freeze-guard.ts'
 import { Gate } from '../../src/sync/gate.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { makeStateAtCheckpoint } from '../support/seeded-state.ts'
+import { allBuckets, makeSender } from '../support/sender.ts'
 import { until } from '../support/wait.ts'
 
 const USERS = 40
@@ -35,23 +43,23 @@ class LossyState implements DeliveryState {
     this.#loss = loss
   }
 
-  claim(options: ClaimOptions): Promise<readonly Claim[]> {
+  claim(options: ClaimOptions): Promise<Claimed> {
     return this.#run('claim', () => this.#state.claim(options))
   }
-  record(owner: string, records: readonly AttemptRecord[]): Promise<readonly string[]> {
-    return this.#run('record', () => this.#state.record(owner, records))
+  record(records: readonly AttemptRecord[]): Promise<readonly string[]> {
+    return this.#run('record', () => this.#state.record(records))
   }
-  mayLose(owner: string, claim: Claim): Promise<boolean> {
-    return this.#state.mayLose(owner, claim)
+  mayLose(claim: Claim): Promise<boolean> {
+    return this.#state.mayLose(claim)
   }
-  release(owner: string, claims: readonly Claim[]): Promise<void> {
-    return this.#state.release(owner, claims)
+  release(claims: readonly Claim[]): Promise<void> {
+    return this.#state.release(claims)
   }
-  abandon(owner: string, token: string): Promise<void> {
-    return this.#state.abandon(owner, token)
+  abandon(tokens: readonly string[]): Promise<void> {
+    return this.#state.abandon(tokens)
   }
-  nextDueInMs(owner: string): Promise<number | null> {
-    return this.#state.nextDueInMs(owner)
+  nextDueInMs(buckets: readonly number[]): Promise<number | null> {
+    return this.#state.nextDueInMs(buckets)
   }
 
   async #run<T>(statement: Statement, work: () => Promise<T>): Promise<T> {
@@ -85,14 +93,14 @@ test.each(LOSSES)('$name', async ({ loss }) => {
     guard: new FreezeGuard({ confirm: () => Promise.resolve(true) }),
     onHostChange: () => undefined,
   })
+  gate.hold(1, { settled: true })
   const deliver = new Deliver({
-    owner: crypto.randomUUID(),
+    buckets: allBuckets(),
     state: new LossyState(world.state, loss),
     sink,
     gate,
     policy: { onDelete: 'delete', firstContact: 'upsert', exclusive: new Set() },
     secrets: new Map(),
-    maxInFlight: 64,
     metrics: NO_METRICS,
     log: SILENT_LOGGER,
     failPoints: NO_FAIL_POINTS,
@@ -136,7 +144,7 @@ async function createWorld(): Promise<
   const state = closing.use(await makeStateAtCheckpoint(database))
   await database.query(PROFILES)
   const kept = closing.move()
-  return { database, state: new DeliveryStore(state), [Symbol.asyncDispose]: () => kept.disposeAsync() }
+  return { database, state: await makeSender(state), [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }
 
 async function waiting(database: TestDatabase): Promise<number> {

@@ -1,26 +1,27 @@
 // Users who wait until everything is read under another mapping: nothing of what they become is sent before, `status` tells of them,
 // and nothing else removes them or takes them for settled.
+
 import { expect, test } from 'vitest'
+import { ALL_BUCKETS } from '../../src/core/buckets.ts'
 import type { StateCommit } from '../../src/core/capture-port.ts'
 import { NO_LSN } from '../../src/core/lsn.ts'
 import { documentOf, type Profile } from '../../src/core/profile.ts'
 import { countPending } from '../../src/state/counts.ts'
-import { DeliveryStore } from '../../src/state/delivery-store.ts'
 import { takeOver } from '../../src/state/ownership.ts'
 import { readStoredUsers } from '../../src/state/reconcile-store.ts'
 import { Tidy } from '../../src/state/tidy.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { makeStateAtCheckpoint } from '../support/seeded-state.ts'
+import { makeSender } from '../support/sender.ts'
 
 const OLD: Profile = { channels: { $email: ['a'] }, properties: {} }
 const NEW: Profile = { channels: { $email: ['b'] }, properties: {} }
-const OWNER = '00000000-0000-0000-0000-000000000001'
 
 async function parkedWorld() {
   const database = await createTestDatabase()
   const db = await makeStateAtCheckpoint(database)
   const { state } = await takeOver(db)
-  const delivery = new DeliveryStore(db)
+  const delivery = await makeSender(db)
   /** `meanwhile` is given: the user is parked. */
   const write = async (id: string, desired: Profile | null, meanwhile?: Profile | null) => {
     const written = {
@@ -33,8 +34,12 @@ async function parkedWorld() {
     await state.commit('public.users', commit, () => undefined)
   }
   const claim = async () => {
-    const claims = [0, 1].map((lane) => delivery.claim({ owner: OWNER, limit: 10, lane: lane as 0 | 1, token: 't' }))
-    return (await Promise.all(claims)).flat().map(({ distinctId, desired }) => [distinctId, desired])
+    const claims = ([0, 1] as const).map((lane) =>
+      delivery.claim({ buckets: ALL_BUCKETS, limit: 10, lane, token: 't' }),
+    )
+    return (await Promise.all(claims))
+      .flatMap((claimed) => claimed.claims)
+      .map(({ distinctId, desired }) => [distinctId, desired])
   }
   const accept = () =>
     database.query(

@@ -1,13 +1,15 @@
 // What `reconcile` draws and writes: random rows of tables of any shape without reading them whole, and marks on exactly those users
 // who are settled and have not moved since they were read.
+
 import { expect, test } from 'vitest'
+import { ALL_BUCKETS } from '../../src/core/buckets.ts'
 import { describeTable } from '../../src/postgres/catalogue.ts'
 import { sampleKeys } from '../../src/postgres/sample-keys.ts'
 import type { StateDatabase } from '../../src/state/database.ts'
-import { DeliveryStore } from '../../src/state/delivery-store.ts'
 import { ReconcileStore, readStoredUsers, repairUsers } from '../../src/state/reconcile-store.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { makeStateAtCheckpoint } from '../support/seeded-state.ts'
+import { makeSender } from '../support/sender.ts'
 import { until } from '../support/wait.ts'
 
 const ROW = { channels: { $email: ['a@example.com'] }, properties: {} }
@@ -95,7 +97,7 @@ test('only who is settled and has not moved is made due; a claim then takes them
     expect([...(await repairUsers(db, repairs))].sort()).toEqual(['gone', 'settled'])
     expect(await repairUsers(db, repairs)).toEqual(new Set())
     expect(await others()).toEqual(before)
-    const claims = await new DeliveryStore(db).claim({ owner: crypto.randomUUID(), limit: 10, lane: 1, token: 'x' })
+    const { claims } = await (await makeSender(db)).claim({ buckets: ALL_BUCKETS, limit: 10, lane: 1, token: 'x' })
     expect(
       claims.map(({ distinctId, synced, unclear }) => [distinctId, synced, unclear.map(({ target }) => target)]),
     ).toEqual(
@@ -116,7 +118,8 @@ test('who is missing is sent as for the first time', async () => {
   const db = await seeded(database)
   try {
     expect((await repairUsers(db, [{ distinctId: 'settled', how: 'create', desiredHash: 'h' }])).size).toBe(1)
-    const [claim] = await new DeliveryStore(db).claim({ owner: crypto.randomUUID(), limit: 10, lane: 1, token: 'x' })
+    const { claims } = await (await makeSender(db)).claim({ buckets: ALL_BUCKETS, limit: 10, lane: 1, token: 'x' })
+    const [claim] = claims
     expect(claim).toMatchObject({ distinctId: 'settled', desired: ROW, synced: null, syncedHash: null, unclear: [] })
   } finally {
     await db.destroy()

@@ -1,16 +1,17 @@
 // The state with a circuit breaker and nothing around it: a test writes what capture would, claims and records as a sender,
 // and looks at what may be sent.
+import { ALL_BUCKETS } from '../../src/core/buckets.ts'
 import type { CaptureState } from '../../src/core/capture-port.ts'
 import type { AttemptRecord, Claim } from '../../src/core/delivery-port.ts'
 import { NO_LSN } from '../../src/core/lsn.ts'
 import { documentOf, type Profile, profileHash } from '../../src/core/profile.ts'
 import type { StateDatabase } from '../../src/state/database.ts'
-import { DeliveryStore } from '../../src/state/delivery-store.ts'
+import type { DeliveryStore } from '../../src/state/delivery-store.ts'
 import { takeOver } from '../../src/state/ownership.ts'
 import { createTestDatabase, type TestDatabase } from './database.ts'
 import { makeStateAtCheckpoint } from './seeded-state.ts'
+import { makeSender } from './sender.ts'
 
-export const OWNER = '00000000-0000-0000-0000-000000000001'
 export const FULL: Profile = { channels: { $email: ['a@x'], $sms: ['+1'] }, properties: { name: 'A' } }
 export const NO_SMS: Profile = { channels: { $email: ['a@x'] }, properties: { name: 'A' } }
 
@@ -52,11 +53,11 @@ export async function breakerState(options: BreakerStateOptions = {}): Promise<B
       trips += 1
     },
   })
-  const delivery = new DeliveryStore(db)
+  const delivery = await makeSender(db)
   let tokens = 0
-  const claimLane = (lane: 0 | 1, limit: number) => {
+  const claimLane = async (lane: 0 | 1, limit: number) => {
     tokens += 1
-    return delivery.claim({ owner: OWNER, limit, lane, token: `t${tokens}` })
+    return (await delivery.claim({ buckets: ALL_BUCKETS, limit, lane, token: `t${tokens}` })).claims
   }
   const it: BreakerState = {
     database,
@@ -68,11 +69,7 @@ export async function breakerState(options: BreakerStateOptions = {}): Promise<B
     write: (ids, desired) => state.commit('public.users', commitOf(ids, desired), () => undefined),
     claim: async (limit = 1_000) => [...(await claimLane(0, limit)), ...(await claimLane(1, limit))],
     record: async (claims, how = {}) => {
-      if (claims.length > 0)
-        await delivery.record(
-          OWNER,
-          claims.map((claim) => ({ ...acceptedRecord(claim), ...how })),
-        )
+      if (claims.length > 0) await delivery.record(claims.map((claim) => ({ ...acceptedRecord(claim), ...how })))
     },
     deliver: async () => {
       const all: Claim[] = []

@@ -24,7 +24,7 @@ export interface ServiceOptions {
   readonly databaseUrl: string
   readonly emulatorUrl: string
   readonly slot: string
-  /** Merged into the configuration key by key; `profile` and lists are replaced as a whole. */
+  /** Merged into the configuration key by key; `profile` and lists are replaced as a whole, and null leaves a key out. */
   readonly config?: JsonObject
   /** `name:count`: the process kills itself on the count-th hit of that point. */
   readonly failPoint?: `${FailPoint}:${number}`
@@ -119,7 +119,8 @@ function merged(base: JsonObject, change: JsonObject): JsonObject {
   for (const [key, value] of Object.entries(change)) {
     const before = result[key]
     const both = key !== 'profile' && isJsonObject(before) && isJsonObject(value)
-    result[key] = both ? merged(before, value) : value
+    if (value === null) delete result[key]
+    else result[key] = both ? merged(before, value) : value
   }
   return result
 }

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import { Reload } from '../../../src/commands/reload.ts'
 import type { Config } from '../../../src/config/config.ts'
 import { loadConfig } from '../../../src/config/load.ts'
+import { Secret } from '../../../src/config/secret.ts'
 import type { Finding } from '../../../src/core/finding.ts'
 import { type LogFields, type Logger, SILENT_LOGGER } from '../../../src/core/logger.ts'
 
@@ -54,6 +55,17 @@ test('a new file ends the round, and the next one begins with it', async () => {
   expect([...second.config.mapping.profile.keys()]).toEqual(['name'])
   expect(checked).toEqual([second.config])
   expect(second.superseded.aborted).toBe(false)
+})
+
+test('another key ends the round as well, and changes nothing else', async () => {
+  const { reload, checked } = await reloading()
+  const first = reload.begin()
+  reload.takeKey(new Secret('new'))
+  expect(first.superseded.aborted).toBe(true)
+  const { config, superseded } = reload.begin()
+  expect(config.suprsend.apiKey.reveal()).toBe('new')
+  expect({ ...config, suprsend: null }).toEqual({ ...first.config, suprsend: null })
+  expect({ checked, aborted: superseded.aborted }).toEqual({ checked: [], aborted: false })
 })
 
 test('a file with mistakes: nothing ends, and every problem is in the log with its place', async () => {

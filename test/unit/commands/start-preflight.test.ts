@@ -15,6 +15,8 @@ test('of everything else only a sender comes free by itself', () => {
   for (const code of [
     'no_free_slot',
     'pooler_in_the_way',
+    'state_pooled',
+    'state_options_lost',
     'replication_refused',
     'wal_level_not_logical',
     'slot_lost',

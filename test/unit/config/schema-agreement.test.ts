@@ -27,7 +27,8 @@ async function editorObjects(file: object): Promise<string | null> {
 
 async function loaderObjects(file: object): Promise<readonly string[]> {
   const text = JSON.stringify(file)
-  const error = await loadConfig({ path: 'f.json', env: {}, readFile: async () => text }).then(
+  const readFile = async (path: string) => (path === 'f.json' ? text : 'key')
+  const error = await loadConfig({ path: 'f.json', env: {}, readFile }).then(
     () => null,
     (thrown: unknown) => thrown,
   )
@@ -128,6 +129,7 @@ const settings = fc.record(
     },
     backfill: fc.record({ max_rows_per_second: limit }, { requiredKeys: [] }),
     reconcile: or(fc.oneof(fc.constantFrom<unknown>('off', false), fc.record({ users_per_hour: limit }))),
+    delivery: fc.record({ stuck_after: duration }, { requiredKeys: [] }),
     recovery: or(fc.constantFrom('auto', 'manual')),
     safety: fc.record(
       {
@@ -150,8 +152,11 @@ const settings = fc.record(
   { requiredKeys: [] },
 )
 const suprsend = fc.record(
-  { api_key: fc.constant('key'), max_requests_per_second: limit, connect_timeout: duration, max_in_flight: limit },
-  { requiredKeys: ['api_key'] },
+  {
+    ...{ api_key: fc.constant('key'), api_key_file: or(fc.constantFrom('key', '/run/secrets/key')) },
+    ...{ max_requests_per_second: limit, connect_timeout: duration, max_in_flight: limit },
+  },
+  { requiredKeys: [] },
 )
 const user = fc.record(
   {

@@ -1,8 +1,17 @@
-// The limiter: never more than the rate in any window of one second, never more in flight than allowed, and near the rate
-// when there is enough to do.
+// One sender that holds the whole deployment: never more than the rate in any window of one second, never more in flight
+// than allowed, and near the rate when there is enough to do. Several senders: limiter-senders.test.ts.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type LimiterSettings, openLimiter, releaseSlot, slowDown, takeSlot } from '../../../src/core/limiter.ts'
+import {
+  effective,
+  holdFraction,
+  type LimiterSettings,
+  type LimiterState,
+  openLimiter,
+  releaseSlot,
+  slowDown,
+  takeSlot,
+} from '../../../src/core/limiter.ts'
 
 interface Run {
   readonly settings: LimiterSettings
@@ -12,17 +21,21 @@ interface Run {
   readonly slowAtMs?: number
 }
 
+function openWhole(settings: LimiterSettings, nowMs = 0): LimiterState {
+  return holdFraction(openLimiter(settings, nowMs), { fraction: 1, settled: true }, nowMs)
+}
+
 /** Sends as much as it may; requests end at once. Returns when each left. */
 function saturate({ settings, untilMs, lateMs, slowAtMs }: Run): readonly number[] {
-  let state = openLimiter(0)
+  let state = openWhole(settings)
   const sentAt: number[] = []
   let slowed = slowAtMs === undefined
   for (let nowMs = 0, turn = 0; nowMs < untilMs; turn++) {
     if (!slowed && nowMs >= (slowAtMs ?? 0)) {
-      state = slowDown(settings, state, nowMs)
+      state = slowDown(state, 0, nowMs)
       slowed = true
     }
-    const taken = takeSlot(settings, state, nowMs)
+    const taken = takeSlot(state, nowMs)
     state = taken.state
     if (taken.kind === 'go') {
       sentAt.push(nowMs)
@@ -63,32 +76,44 @@ test.each([1, 10, 99, 100, 1000, 5000])('at %i a second nearly all of it is used
 
 test('without a rate only what is in flight counts', () => {
   const settings = { maxInFlight: 3, ratePerSecond: null }
-  let state = openLimiter(0)
+  let state = openWhole(settings)
   const kinds: string[] = []
   for (let turn = 0; turn < 4; turn++) {
-    const taken = takeSlot(settings, state, 0)
+    const taken = takeSlot(state, 0)
     kinds.push(taken.kind)
     state = taken.state
   }
   expect(kinds).toEqual(['go', 'go', 'go', 'full'])
-  expect(takeSlot(settings, releaseSlot(state), 0).kind).toBe('go')
+  expect(takeSlot(releaseSlot(state), 0).kind).toBe('go')
 })
 
 test('asked to slow down it halves once for a burst of answers, and comes back slowly', () => {
-  const settings = { maxInFlight: 64, ratePerSecond: 1000 }
-  let state = openLimiter(0)
-  for (let answer = 0; answer < 50; answer++) state = slowDown(settings, state, answer)
-  expect(state.share).toBeCloseTo(0.5, 1)
-  const early = takeSlot(settings, state, 5_000).state.share
-  expect(early).toBeGreaterThan(0.5)
-  expect(early).toBeLessThan(0.75)
-  expect(takeSlot(settings, state, 60_000).state.share).toBe(1)
-  for (let second = 1; second < 40; second++) state = slowDown(settings, state, second * 1000)
-  expect(takeSlot({ maxInFlight: 64, ratePerSecond: null }, state, 39_000).kind).toBe('go')
+  let state = openWhole({ maxInFlight: 64, ratePerSecond: 1000 })
+  for (let answer = 0; answer < 50; answer++) state = slowDown(state, 0, answer)
+  expect(effective(state, 49).inFlight).toBe(32)
+  expect(effective(state, 49).share).toBeCloseTo(0.5, 2)
+  expect(effective(state, 49).ratePerSecond).toBeCloseTo(500, -1)
+  expect(effective(state, 5_000).share).toBeGreaterThan(0.6)
+  expect(effective(state, 5_000).share).toBeLessThan(0.75)
+  expect(effective(state, 16_000).share).toBe(1)
+})
+
+test('asked again and again it comes down to a 64th and no further, and is back within a minute', () => {
+  let state = openWhole({ maxInFlight: 64, ratePerSecond: null })
+  for (let second = 1; second <= 40; second++) state = slowDown(state, 0, second * 1000)
+  expect(takeSlot(state, 40_000).kind).toBe('go')
+  expect(effective(state, 40_000)).toMatchObject({ inFlight: 1, share: 1 / 64 })
+  expect(effective(state, 100_000).share).toBe(1)
+})
+
+test('as long as nobody may send the share does not rise', () => {
+  const state = slowDown(openWhole({ maxInFlight: 64, ratePerSecond: 100 }), 60_000, 0)
+  expect(effective(state, 60_000).share).toBe(0.5)
+  expect(effective(state, 75_000).share).toBe(1)
 })
 
 test('a clock that steps back gives nothing away', () => {
   const settings = { maxInFlight: 9, ratePerSecond: 1 }
-  const first = takeSlot(settings, openLimiter(10_000), 10_000)
-  expect(takeSlot(settings, first.state, 0)).toMatchObject({ kind: 'wait' })
+  const first = takeSlot(openWhole(settings, 10_000), 10_000)
+  expect(takeSlot(first.state, 0)).toMatchObject({ kind: 'wait' })
 })

@@ -13,7 +13,13 @@ test.each<[string, Partial<NonNullable<ServiceStatus['wal']>> | null, readonly s
   ['too much, and left', { leftBecause: 'somebody streams from it' }, ['max_retained_wal']],
 ])('the WAL that is kept for the slot: %s', (_, change, codes) => {
   const wal = change && { ...WELL, ...change }
-  const { ready, warnings } = readinessOf({ capture: { kind: 'streaming' }, host: 'open', breaker: null, wal })
+  const { ready, warnings } = readinessOf({
+    capture: { kind: 'streaming' },
+    delivery: { kind: 'sending', buckets: 64 },
+    host: 'open',
+    breaker: null,
+    wal,
+  })
   expect(ready).toBe(true)
   expect(warnings.map(({ code }) => code)).toEqual(codes)
 })

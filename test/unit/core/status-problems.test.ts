@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { ERROR_POLICY } from '../../../src/core/error-policy.ts'
 import { ROW_FAILURES } from '../../../src/core/failed-row.ts'
 import { parseLsn } from '../../../src/core/lsn.ts'
+import { drainMs } from '../../../src/core/senders.ts'
 import { captureTrouble, type Problem, problemsOf } from '../../../src/core/status-problems.ts'
 import type { SlotReport, SourceReport, StateReport, StatusReport } from '../../../src/core/status-report.ts'
 
@@ -46,6 +47,12 @@ const STATE: StateReport = {
     doubtedAt: null,
   },
   owner: { backendPid: 1, clientAddress: null, since: null },
+  senders: [
+    {
+      ...{ host: 'a', process: 2, backendPid: 3, startedAt: 0, silentMs: 0 },
+      ...{ buckets: 64, inHand: 0, acceptedPerSecond: 0, news: null },
+    },
+  ],
   backfill: null,
   users: { count: 10, estimated: false },
   pending: {
@@ -83,7 +90,8 @@ function codes(problems: readonly Problem[]): readonly string[] {
 }
 
 const { checkpoint, pending } = STATE
-if (checkpoint === null || pending === null) throw new Error('both are given above')
+const [sender] = STATE.senders
+if (checkpoint === null || pending === null || sender === undefined) throw new Error('both are given above')
 
 test('all well, for as long as an idle source moves nothing', () => {
   expect(problemsOf(report(), SETTINGS)).toEqual([])
@@ -113,6 +121,9 @@ test.each<[string, Change]>([
   ['wal_budget_low', { slot: { walStatus: 'unreserved' } }],
   ['wal_retained', { slot: { retainedWalBytes: 2 * GB } }],
   ['breaker_open', { state: { breaker: { openedAt: 0, recent: 100, users: 200, held: null } } }],
+  ['not_sending', { state: { senders: [] } }],
+  ['sender_silent', { state: { senders: [{ ...sender, silentMs: 25_000 }] } }],
+  ['users_unowned', { state: { senders: [{ ...sender, buckets: 60 }], pending: { ...pending, dueNow: 1 } } }],
   ['delivery_behind', { state: { pending: { ...pending, dueNow: 1, oldestLiveAgeMs: 6 * MINUTES } } }],
 ])('%s', (code, change) => {
   const problems = problemsOf(report(change), SETTINGS)
@@ -131,6 +142,13 @@ test.each<[string, Change]>([
   ['what could not be counted', { state: { pending: null, failed: null, leftOut: null, users: null } }],
 ])('no problem: %s', (_name, change) => {
   expect(problemsOf(report(change), SETTINGS)).toEqual([])
+})
+
+test('when the backlog is drained: by the pace of all senders; unknown while nothing is accepted', () => {
+  const at = (acceptedPerSecond: number) => ({ ...sender, acceptedPerSecond })
+  expect(drainMs({ ...pending, total: 900 }, [at(10), at(20)])).toBe(30_000)
+  expect(drainMs({ ...pending, total: 900 }, [at(0)])).toBeNull()
+  expect(drainMs(pending, [at(10)])).toBeNull()
 })
 
 test('users: each code with its own next step, those that wait before those that were set aside', () => {
@@ -191,7 +209,9 @@ test('every code has its line in docs/operations.md, and every line its code', (
   const root = new URL('../../../', import.meta.url)
   const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
   const start = [...read('src/core/start-decision.ts').matchAll(/\| '([a-z_]+)'/g)]
-  const own = [...read('src/core/status-problems.ts').matchAll(/code: '([a-z_]+)'/g)]
+  const own = ['status-problems', 'senders'].flatMap((file) => [
+    ...read(`src/core/${file}.ts`).matchAll(/code: '([a-z_]+)'/g),
+  ])
   const given = new Set([...start, ...own].map(([, code]) => code))
   for (const what of ['source', 'state']) for (const why of ['unreachable', 'unreadable']) given.add(`${what}_${why}`)
   given.add('state_denied')

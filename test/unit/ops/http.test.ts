@@ -4,7 +4,8 @@ import { expect, test } from 'vitest'
 import { SILENT_LOGGER } from '../../../src/core/logger.ts'
 import { type HttpOptions, type Readiness, startHttpServer } from '../../../src/ops/http.ts'
 
-const READY: Readiness = { ready: true, reasons: [], warnings: [] }
+const PARTS = { capture: 'active', delivery: 'standby' }
+const READY: Readiness = { ready: true, ...PARTS, reasons: [], warnings: [] }
 
 function start(options: Partial<HttpOptions> = {}) {
   return startHttpServer({
@@ -26,18 +27,18 @@ test('/livez, /readyz and /metrics answer; port 0 picks a free one', async () =>
   )
   expect(live?.status).toBe(200)
   expect(ready?.status).toBe(200)
-  expect(await ready?.json()).toEqual({ ready: true, reasons: [], warnings: [] })
+  expect(await ready?.json()).toEqual({ ready: true, ...PARTS, reasons: [], warnings: [] })
   expect(metrics?.headers.get('content-type')).toBe('text/plain; version=0.0.4')
   expect(await metrics?.text()).toBe('suprsync_drift_total 0\n')
 })
 
 test('/readyz is 503 with every reason as long as it is not ready', async () => {
   const reasons = [{ code: 'unauthorized', message: 'SuprSend refuses the API key.' }]
-  let readiness: Readiness = { ready: false, reasons, warnings: [] }
+  let readiness: Readiness = { ready: false, ...PARTS, reasons, warnings: [] }
   await using server = await start({ readiness: () => readiness })
   const before = await fetch(`${server.url}/readyz`)
   expect(before.status).toBe(503)
-  expect(await before.json()).toEqual({ ready: false, reasons, warnings: [] })
+  expect(await before.json()).toEqual({ ready: false, ...PARTS, reasons, warnings: [] })
   readiness = READY
   expect((await fetch(`${server.url}/readyz`)).status).toBe(200)
 })

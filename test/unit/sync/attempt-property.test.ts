@@ -113,7 +113,17 @@ class World {
   #claim(desired: Profile | null): Claim {
     const token = `t${this.#sequence}`
     const state = { synced: this.synced, syncedHash: null, unclear: this.unclear, attempts: 0, pendingSince: 0 }
-    return { distinctId: 'u', token, desired, desiredHash: null, held: false, loses: false, erase: false, ...state }
+    return {
+      distinctId: 'u',
+      bucket: 0,
+      token,
+      desired,
+      desiredHash: null,
+      held: false,
+      loses: false,
+      erase: false,
+      ...state,
+    }
   }
 }
 

@@ -8,6 +8,7 @@ import { fingerprintOf, secretReference } from '../../../src/core/secret-referen
 import { type AttemptPolicy, attemptUser, type Send } from '../../../src/sync/attempt.ts'
 
 const CLAIM: Claim = {
+  bucket: 0,
   distinctId: 'ann',
   token: 'mine',
   desired: { channels: { $email: ['new@example.com'] }, properties: {} },

@@ -1,7 +1,14 @@
 // The ports of delivery with state in memory: users who are due, claimed and recorded as state/delivery-store.ts does it,
 // and a SuprSend whose answers a test gives. What goes wrong is scripted by the test.
 import type { Answer, ApiRequest } from '../../../src/core/api.ts'
-import type { AttemptRecord, Claim, ClaimOptions, DeliveryState, ProfileSink } from '../../../src/core/delivery-port.ts'
+import type {
+  AttemptRecord,
+  Claim,
+  Claimed,
+  ClaimOptions,
+  DeliveryState,
+  ProfileSink,
+} from '../../../src/core/delivery-port.ts'
 import { NO_FAIL_POINTS } from '../../../src/core/fail-points.ts'
 import { SILENT_LOGGER } from '../../../src/core/logger.ts'
 import { NO_METRICS } from '../../../src/core/metrics.ts'
@@ -9,12 +16,13 @@ import { EMPTY_PROFILE } from '../../../src/core/profile.ts'
 import { Deliver } from '../../../src/sync/deliver.ts'
 import { FreezeGuard } from '../../../src/sync/freeze-guard.ts'
 import { Gate } from '../../../src/sync/gate.ts'
+import { allBuckets } from '../../support/sender.ts'
 
 interface User {
   readonly lane: 0 | 1
   dueAtMs: number | null
   attempts: number
-  claimedBy: string | null
+  isClaimed: boolean
   sending: readonly string[]
 }
 
@@ -32,23 +40,24 @@ export class FakeState implements DeliveryState {
   unclaimable = false
 
   add(id: string, lane: 0 | 1 = 0): void {
-    this.users.set(id, { lane, dueAtMs: performance.now(), attempts: 0, claimedBy: null, sending: [] })
+    this.users.set(id, { lane, dueAtMs: performance.now(), attempts: 0, isClaimed: false, sending: [] })
   }
 
-  async claim(options: ClaimOptions): Promise<readonly Claim[]> {
+  async claim(options: ClaimOptions): Promise<Claimed> {
     this.claims += 1
     this.onClaim('before', options)
-    const { owner, limit, lane, token } = options
+    const { limit, lane, token } = options
     const due = [...this.users]
-      .filter(([, user]) => user.lane === lane && this.#isDue(user, owner) && !this.unclaimable)
+      .filter(([, user]) => user.lane === lane && this.#isDue(user) && !this.unclaimable)
       .sort(([, a], [, b]) => (a.dueAtMs ?? 0) - (b.dueAtMs ?? 0))
       .slice(0, limit)
     const claims = due.map(([distinctId, user]): Claim => {
       const unclear = user.sending.map((old) => ({ token: old, target: EMPTY_PROFILE }))
-      user.claimedBy = owner
+      user.isClaimed = true
       user.sending = [...user.sending, token]
       return {
         distinctId,
+        bucket: 0,
         token,
         desired: EMPTY_PROFILE,
         desiredHash: 'h',
@@ -63,10 +72,10 @@ export class FakeState implements DeliveryState {
       }
     })
     this.onClaim('after', options)
-    return claims
+    return { claims, more: false }
   }
 
-  async mayLose(_owner: string, { distinctId }: Claim): Promise<boolean> {
+  async mayLose({ distinctId }: Claim): Promise<boolean> {
     if (!this.kept.has(distinctId)) return true
     // The claim that finds it next takes it out of the queue.
     const user = this.users.get(distinctId)
@@ -74,13 +83,13 @@ export class FakeState implements DeliveryState {
     return false
   }
 
-  async record(owner: string, records: readonly AttemptRecord[]): Promise<readonly string[]> {
+  async record(records: readonly AttemptRecord[]): Promise<readonly string[]> {
     this.onRecord()
     return records.flatMap((record) => {
       const user = this.users.get(record.claim.distinctId)
-      if (user?.claimedBy !== owner || !user.sending.includes(record.claim.token)) return [record.claim.distinctId]
+      if (!user?.isClaimed || !user.sending.includes(record.claim.token)) return [record.claim.distinctId]
       this.records.push(record)
-      user.claimedBy = null
+      user.isClaimed = false
       user.sending = record.unclear.map(({ token }) => token)
       user.attempts = record.attempts
       user.dueAtMs = record.retryInMs === null ? null : performance.now() + record.retryInMs
@@ -88,29 +97,28 @@ export class FakeState implements DeliveryState {
     })
   }
 
-  async release(owner: string, claims: readonly Claim[]): Promise<void> {
+  async release(claims: readonly Claim[]): Promise<void> {
     for (const { distinctId, unclear } of claims) {
       const user = this.users.get(distinctId)
-      if (user?.claimedBy !== owner) continue
-      user.claimedBy = null
+      if (!user?.isClaimed) continue
+      user.isClaimed = false
       user.sending = unclear.map(({ token }) => token)
     }
   }
 
-  async abandon(owner: string, token: string): Promise<void> {
-    for (const user of this.users.values())
-      if (user.claimedBy === owner && user.sending.at(-1) === token) user.claimedBy = null
+  async abandon(tokens: readonly string[]): Promise<void> {
+    for (const user of this.users.values()) if (tokens.includes(user.sending.at(-1) ?? '')) user.isClaimed = false
   }
 
-  async nextDueInMs(owner: string): Promise<number | null> {
-    const due = [...this.users.values()].flatMap(({ claimedBy, dueAtMs }) =>
-      dueAtMs === null || claimedBy === owner ? [] : [dueAtMs],
+  async nextDueInMs(): Promise<number | null> {
+    const due = [...this.users.values()].flatMap(({ isClaimed, dueAtMs }) =>
+      dueAtMs === null || isClaimed ? [] : [dueAtMs],
     )
     return due.length === 0 ? null : Math.max(0, Math.min(...due) - performance.now())
   }
 
-  #isDue(user: User, owner: string): boolean {
-    return user.dueAtMs !== null && user.dueAtMs <= performance.now() && user.claimedBy !== owner
+  #isDue(user: User): boolean {
+    return user.dueAtMs !== null && user.dueAtMs <= performance.now() && !user.isClaimed
   }
 }
 
@@ -141,14 +149,14 @@ export function startDelivery(state: DeliveryState, reply: Reply = () => ACCEPTE
     guard,
     onHostChange: () => undefined,
   })
+  gate.hold(1, { settled: true })
   const deliver = new Deliver({
-    owner: 'owner',
+    buckets: allBuckets(),
     state,
     sink,
     gate,
     policy: { onDelete: 'delete', firstContact: 'upsert', exclusive: new Set() },
     secrets: new Map(),
-    maxInFlight: 8,
     metrics: NO_METRICS,
     log: SILENT_LOGGER,
     failPoints: NO_FAIL_POINTS,

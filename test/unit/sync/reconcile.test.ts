@@ -61,11 +61,13 @@ function start({ answers, sampled = async () => user(), onRepair = async () => t
     guard: new FreezeGuard({ confirm: () => Promise.resolve(true) }),
     onHostChange: () => undefined,
   })
+  gate.hold(1, { settled: true })
   const reconcile = new Reconcile({
     state,
     sink,
     gate,
     policy: { onDelete: 'delete', exclusive: new Set(), named: new Set(['name']) },
+    share: () => 64,
     usersPerHour: 3_600_000,
     onRepaired: () => {
       seen.woken += 1

@@ -1,0 +1,25 @@
+-- Any number of senders (DESIGN §7.1). What each of them owns is in no table but in the locks of its session.
+
+-- One row per sender, for `status`, for the others, and to fence off who is gone (src/state/sender-session.ts). What it says is of no
+-- use after a crash of the server, which ends every session.
+CREATE UNLOGGED TABLE sender (
+  id            uuid PRIMARY KEY,
+  -- Claims are made under it; another one makes those that are still under way claim nothing.
+  fence         uuid NOT NULL,
+  -- Of its session on this server.
+  pid           integer NOT NULL,
+  backend_start timestamptz,
+  host          text NOT NULL,
+  process       integer NOT NULL,
+  started_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+  -- When it last made progress, or had nothing to do.
+  seen_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+  -- {"buckets", "inHand", "acceptedPerSecond"}
+  report        jsonb NOT NULL DEFAULT '{}',
+  -- What SuprSend answered it that holds for all: {"kind", "untilMs", "key"}.
+  news          jsonb
+) WITH (fillfactor = 50);
+
+-- A sender looks into its own buckets alone, in each of them oldest first.
+CREATE INDEX profile_pending ON profile (bucket, lane, due_at) WHERE due_at IS NOT NULL;
+DROP INDEX profile_due;
