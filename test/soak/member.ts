@@ -55,7 +55,8 @@ export class Member implements AsyncDisposable {
   }
 
   async start(): Promise<void> {
-    this.#keepTail()
+    this.#ended = [...this.tail()]
+    await this.#service?.[Symbol.asyncDispose]()
     const { slot, config } = this.#options
     const service = await launchService({
       databaseUrl: this.#networks.source.url,
@@ -120,11 +121,7 @@ export class Member implements AsyncDisposable {
 
   /** The last lines of the logs, of the former processes too. */
   tail(): readonly string[] {
-    return [...this.#ended, ...linesOf(this.#service)].slice(-TAIL)
-  }
-
-  #keepTail(): void {
-    this.#ended = [...this.tail()]
+    return [...this.#ended, ...(this.#service?.output() ?? [])].slice(-TAIL)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -134,16 +131,10 @@ export class Member implements AsyncDisposable {
   }
 }
 
-/** Today every process does both, one of them at a time. */
-function roleArguments(_: Role): readonly string[] {
-  return []
+function roleArguments(role: Role): readonly string[] {
+  return ['--role', role]
 }
 
 export function exitText({ code, signal }: Exit): string {
   return signal === null ? `exit code ${code}` : signal
-}
-
-function linesOf(service: Service | null): readonly string[] {
-  if (!service) return []
-  return service.log().map((line) => JSON.stringify(line))
 }

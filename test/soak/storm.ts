@@ -2,7 +2,7 @@
 // A server is stopped and started by one fault at a time, however long its stop takes; how long that was is judged here (P5).
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FaultInput } from '../../src/emulator/fault.ts'
-import { isConnectionLoss } from '../support/connection-loss.ts'
+import { isLostConnection } from '../../src/postgres/connection-failure.ts'
 import { type Fault, LINKS, type Plan, type Server, type Sessions, type Weather } from './fault.ts'
 import { faultText, seconds } from './fault-text.ts'
 import type { World } from './world.ts'
@@ -113,7 +113,7 @@ class Storm {
         [name],
       )
     } catch (error) {
-      if (!isConnectionLoss(error)) throw error // a restart took longer than planned
+      if (!isLostConnection(error)) throw error // a restart took longer than planned
     }
   }
 

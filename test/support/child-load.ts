@@ -1,7 +1,7 @@
 // A mixed load on the tables that belong to users: devices come, change hands, are revoked and go, addresses are added and
 // taken away, before, with and after their users; now and then one of the tables is emptied. The same for the same seed.
 import { setTimeout as delay } from 'node:timers/promises'
-import { isConnectionLoss } from './connection-loss.ts'
+import { isLostConnection } from '../../src/postgres/connection-failure.ts'
 import type { TestDatabase } from './database.ts'
 import { seededRandom } from './workload.ts'
 
@@ -67,7 +67,7 @@ export function startChildLoad({
         await database.query(kinds[Math.floor(random() * kinds.length)]?.() ?? '')
         statements += 1
       } catch (error) {
-        if (!reconnects || !isConnectionLoss(error)) throw error
+        if (!reconnects || !isLostConnection(error)) throw error
       }
       await delay(pauseMs * 2 * random())
     }

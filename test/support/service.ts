@@ -52,6 +52,8 @@ export interface Service extends AsyncDisposable {
   readonly exited: Promise<Exit>
   readonly hasExited: boolean
   log(): readonly LogLine[]
+  /** All it has written, what is no line of the log last. */
+  output(): readonly string[]
   /** The first line that fits, past or to come; fails at once when the process ends without it. */
   waitFor(what: string, fits: (line: LogLine) => boolean, timeoutMs?: number): Promise<LogLine>
   /** Changes arrive from now on. */
@@ -247,10 +249,12 @@ class RunningProcess implements Service {
     return String(url)
   }
 
+  output(): readonly string[] {
+    return [...this.#lines.map((line) => JSON.stringify(line)), ...this.#other]
+  }
+
   print(): void {
-    const lines = this.#lines.map((line) => JSON.stringify(line))
-    process.stderr.write(`--- service ${this.pid}, ${JSON.stringify(this.#exit)}\n`)
-    process.stderr.write(`${[...lines, ...this.#other].join('\n')}\n`)
+    process.stderr.write(`--- service ${this.pid}, ${JSON.stringify(this.#exit)}\n${this.output().join('\n')}\n`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,7 +4,7 @@
 // versions come from one sequence, and only one client creates and deletes a given user.
 import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
-import { isConnectionLoss } from './connection-loss.ts'
+import { isLostConnection } from '../../src/postgres/connection-failure.ts'
 import type { TestDatabase } from './database.ts'
 
 /** The name that only changes bear which are never committed. */
@@ -74,7 +74,7 @@ export function startWorkload(options: WorkloadOptions): Workload {
       try {
         await transact()
       } catch (error) {
-        if (!reconnects || !isConnectionLoss(error)) throw error
+        if (!reconnects || !isLostConnection(error)) throw error
         await delay(RECONNECT_MS)
       }
     }
