@@ -68,10 +68,9 @@ export class Member implements AsyncDisposable {
     this.#service = service
     this.#ending = false
     this.starts += 1
-    void service.exited.then(async (exit) => {
+    void service.exited.then((exit) => {
       if (this.#service !== service || this.#ending) return
       this.#options.onProblem(`${this.name} ended by itself (${exitText(exit)})`)
-      await this.start() // as whoever runs it would
     })
   }
 

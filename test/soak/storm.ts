@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FaultInput } from '../../src/emulator/fault.ts'
 import { isLostConnection } from '../../src/postgres/connection-failure.ts'
-import { type Fault, LINKS, type Plan, type Server, type Sessions, type Weather } from './fault.ts'
+import { type Fault, LINKS, type Plan, type PlannedFault, type Server, type Sessions, type Weather } from './fault.ts'
 import { faultText, seconds } from './fault-text.ts'
 import type { World } from './world.ts'
 
@@ -23,17 +23,21 @@ const SLOWEST_STOP_MS = 15_000
 export async function runStorm(world: World, { plan, signal, onEvent, onProblem }: StormOptions): Promise<void> {
   const storm = new Storm(world, plan, onProblem)
   const startedAt = performance.now()
-  const at = (ms: number) => delay(Math.max(0, startedAt + ms - performance.now()), undefined, { signal })
-  await Promise.all([
-    at(plan.stormMs),
-    ...plan.faults.map(async (planned) => {
-      await at(planned.atMs)
-      onEvent(faultText(planned))
-      const end = await storm.begin(planned.fault)
-      await at(planned.untilMs)
-      await end()
-    }),
-  ])
+  const broken = new AbortController()
+  const ending = AbortSignal.any([signal, broken.signal])
+  const at = (ms: number) => delay(Math.max(0, startedAt + ms - performance.now()), undefined, { signal: ending })
+  const carryOut = async (planned: PlannedFault) => {
+    await at(planned.atMs)
+    onEvent(faultText(planned))
+    const end = await storm.begin(planned.fault)
+    await at(planned.untilMs)
+    await end()
+  }
+  const parts = [at(plan.stormMs), ...plan.faults.map(carryOut)]
+  // All of them, also when one fails: who starts a process just now must not do so when everything is taken down.
+  for (const part of parts) part.catch((error: unknown) => broken.abort(error))
+  await Promise.allSettled(parts)
+  await Promise.all(parts)
   await storm.settle()
 }
 
