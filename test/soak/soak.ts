@@ -1,5 +1,5 @@
 // One chaos run: the world, the load, the storm, and then the verdict. After the storm everything must become right by itself: SuprSend equals the
-// tables, nobody is failed, no user ever went back, no two writes of a user were in flight, the rate was kept, memory is
+// tables, nobody is failed, no user ever went back, no two writes of a user were in flight, nor soon after one that was given up, the rate was kept, memory is
 // bounded, nobody sends any more, and each process ends well when told to. Never throws for what it finds: it reports.
 import { setTimeout as delay } from 'node:timers/promises'
 import { errorMessage } from '../../src/core/error.ts'
@@ -39,6 +39,8 @@ const KEPT_EVENTS = 60
 const LOOK_BACK_EVERY_MS = 60_000
 /** Tenths that the ways from several senders to here may bunch, and one request. */
 const RATE_TOLERANCE = 1.1
+/** After a write whose client is gone nobody writes that user for 2 s (DESIGN §7.1, §7.4), as seen from here. */
+const LEAST_HOLD_MS = 1_500
 const QUIET_MS = 2_000
 
 export async function runSoak({ plan, signal, convergeWithinMs, onEvent }: SoakOptions): Promise<SoakReport> {
@@ -170,11 +172,14 @@ class Run {
 
   #expectLimits(): void {
     const { emulator, rate } = this.#world
-    const { count, users } = emulator.stats().concurrencyViolations
+    const { concurrencyViolations, soonestAfterLeftMs, requests } = emulator.stats()
+    const { count, users } = concurrencyViolations
     if (count > 0)
       this.#onProblem(
         `${count} writes arrived while another of their user was in flight: ${users.slice(0, 10).join(', ')}`,
       )
+    if (soonestAfterLeftMs !== null && soonestAfterLeftMs < LEAST_HOLD_MS)
+      this.#onProblem(`a user was written ${Math.round(soonestAfterLeftMs)} ms after a write whose client was gone`)
     const most = Math.ceil(this.#plan.ratePerSecond * RATE_TOLERANCE) + 1
     if (rate.peak > most)
       this.#onProblem(`${rate.peak} requests within a second, where ${this.#plan.ratePerSecond} may be`)
@@ -182,7 +187,7 @@ class Run {
     if (memory !== null) this.#onProblem(memory)
     // A run in which little happened shows nothing.
     if (this.#transactions < this.#plan.stormMs / 200) this.#onProblem(`only ${this.#transactions} transactions`)
-    if (emulator.stats().requests < this.#plan.stormMs / 200) this.#onProblem('hardly anything was sent')
+    if (requests < this.#plan.stormMs / 200) this.#onProblem('hardly anything was sent')
   }
 
   /** When everything is right there is nothing to send. */
