@@ -11,12 +11,14 @@ CREATE UNLOGGED TABLE sender (
   backend_start timestamptz,
   host          text NOT NULL,
   process       integer NOT NULL,
+  -- By its configuration so many may work (src/core/buckets.ts); the least of all holds.
+  most          integer NOT NULL,
   started_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
   -- When it last made progress, or had nothing to do.
   seen_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
   -- {"buckets", "inHand", "acceptedPerSecond"}
   report        jsonb NOT NULL DEFAULT '{}',
-  -- What SuprSend answered it that holds for all: {"kind", "untilMs", "key"}.
+  -- What SuprSend answered it that holds for all: {"kind", "untilMs", "account"}.
   news          jsonb
 ) WITH (fillfactor = 50);
 

@@ -108,7 +108,7 @@ async function eraseOurselves(db: StateDatabase, config: Config, id: string): Pr
       policy,
       secrets: config.mappingSecrets,
       send: async (distinctId, request) =>
-        outcomeOf(request.kind, await client.send(distinctId, request, signal, () => true)),
+        outcomeOf(request, await client.send(distinctId, request, signal, () => true)),
     })
     if (end.kind === 'accepted') return
     const code = end.kind === 'failed' && 'failure' in end.outcome ? end.outcome.failure.code : 'unsent'

@@ -10,12 +10,13 @@ export function formatFailed(failed: readonly Failed[], { more }: { readonly mor
     each.distinctId === null ? `(row ${printable(each.row ?? '')})` : printable(each.distinctId),
     each.code,
     each.status === null ? '-' : String(each.status),
-    each.key === null ? '-' : printable(each.key),
+    setAside(each),
+    each.key === null ? '-' : printable((each.keys ?? [each.key]).join(', ')),
     String(each.attempts),
     instant(each.since) ?? '-',
     printable(each.message),
   ])
-  const table = formatTable(['id', 'code', 'http', 'key', 'attempts', 'since', 'reason'], rows)
+  const table = formatTable(['id', 'code', 'http', 'aside', 'key', 'attempts', 'since', 'reason'], rows)
   return more ? `${table}\n… and more: --limit shows them.` : table
 }
 
@@ -27,10 +28,17 @@ export function failedJson(failed: Failed): object {
     code: failed.code,
     status: failed.status,
     key: failed.key,
+    keys: failed.keys,
     message: failed.message,
     attempts: failed.attempts,
     since: instant(failed.since),
   }
+}
+
+/** Of the key alone everything else was sent. */
+function setAside({ row, keys }: Failed): string {
+  if (row !== null) return 'row'
+  return keys === null ? 'user' : 'key'
 }
 
 function instant(ms: number | null): string | null {

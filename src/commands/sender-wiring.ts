@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts'
 import { mostSenders } from '../core/buckets.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import { HOST_OPEN, type HostState } from '../core/host-state.ts'
+import type { LimiterSettings } from '../core/limiter.ts'
 import type { Logger } from '../core/logger.ts'
 import { exclusiveKeys } from '../core/mapping-spec.ts'
 import type { Metrics } from '../core/metrics.ts'
@@ -71,8 +72,9 @@ export class SenderWiring {
     const session = await StateSenderSession.join({
       connection,
       schema: config.state.schema,
-      keyHash: createHash('sha256').update(config.suprsend.apiKey.reveal()).digest('hex').slice(0, 16),
+      accountHash: hashOfAccount(config.suprsend),
       stuckAfterMs: config.delivery.stuckAfterMs,
+      most: mostSenders(limitsOf(config)),
       onWork: () => this.wake(),
       onSenders: () => this.#share?.call(),
     })
@@ -81,11 +83,9 @@ export class SenderWiring {
 
   #term(session: StateSenderSession): DeliveryTerm {
     const { config, state, client, metrics, log, failPoints } = this.#options
-    const { maxInFlight, maxRequestsPerSecond: ratePerSecond } = config.suprsend
-    const limits = { maxInFlight, ratePerSecond }
     const deliverLog = log.child({ component: 'deliver' })
     const gate = new Gate({
-      limits,
+      limits: limitsOf(config),
       metrics,
       guard: new FreezeGuard({ confirm: () => session.confirm() }),
       onHostChange: (host) => {
@@ -109,6 +109,7 @@ export class SenderWiring {
       gate,
       policy,
       secrets: config.mappingSecrets,
+      giveUpAfterMs: config.suprsend.giveUpAfterMs,
       metrics,
       log: deliverLog,
       failPoints,
@@ -118,7 +119,6 @@ export class SenderWiring {
       buckets,
       deliver,
       gate,
-      mostSenders: mostSenders(limits),
       stuckAfterMs: config.delivery.stuckAfterMs,
       metrics,
       log: deliverLog,
@@ -152,6 +152,18 @@ export class SenderWiring {
       },
     })
   }
+}
+
+function limitsOf({ suprsend }: Config): LimiterSettings {
+  return { maxInFlight: suprsend.maxInFlight, ratePerSecond: suprsend.maxRequestsPerSecond }
+}
+
+/** Of a key with much entropy: nothing of it can be told from its hash. */
+function hashOfAccount({ baseUrl, apiKey }: Config['suprsend']): string {
+  return createHash('sha256')
+    .update(JSON.stringify([baseUrl, apiKey.reveal()]))
+    .digest('hex')
+    .slice(0, 16)
 }
 
 function reportHost(log: Logger, host: HostState): void {

@@ -13,7 +13,7 @@ import { logRunningTransactions } from '../postgres/running-transactions.ts'
 import { identifySystem } from '../postgres/system.ts'
 import { failRun } from '../state/backfill-request.ts'
 import type { BreakerRules } from '../state/breaker-store.ts'
-import { acquireCapture } from '../state/capture-lock.ts'
+import { CaptureLock } from '../state/capture-lock.ts'
 import { openStateDatabase, type StateDatabase } from '../state/database.ts'
 import { migrate } from '../state/migrations.ts'
 import { takeOver } from '../state/ownership.ts'
@@ -106,12 +106,15 @@ export class RunningService implements AsyncDisposable {
       const applied = await migrate(state, config.state.schema)
       if (applied.length > 0) stateLog.info({ applied }, 'migrated the state')
     })
+    const captureLock = closing.use(
+      new CaptureLock({ connection: stateUrl, schema: config.state.schema, onNotice: () => wake.ring() }),
+    )
     let endedBy: string | null = null
     this.#service = new Service(
       {
         async acquireCapture() {
           await migrated()
-          return await acquireCapture(stateUrl, config.state.schema, () => wake.ring())
+          return await captureLock.acquire()
         },
         capture: (hooks, signal) =>
           runCaptureSession(

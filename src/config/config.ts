@@ -65,6 +65,8 @@ export interface SuprsendConfig {
   readonly maxInFlight: number
   /** null = no limit of ours. */
   readonly maxRequestsPerSecond: number | null
+  /** Whom SuprSend fails for so long, and nobody else, is set aside; null: never. */
+  readonly giveUpAfterMs: number | null
   readonly connectTimeoutMs: number
   readonly headersTimeoutMs: number
   readonly bodyTimeoutMs: number

@@ -94,6 +94,7 @@ function resolve(path: string, file: ConfigFile, { sections, apiKey, ...read }: 
       firstContact: suprsend.first_contact,
       maxInFlight: suprsend.max_in_flight,
       maxRequestsPerSecond: suprsend.max_requests_per_second.limit,
+      giveUpAfterMs: suprsend.give_up_after.afterMs,
       connectTimeoutMs: suprsend.connect_timeout,
       headersTimeoutMs: suprsend.headers_timeout,
       bodyTimeoutMs: suprsend.body_timeout,

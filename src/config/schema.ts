@@ -16,6 +16,7 @@ import {
   flag,
   identifier,
   integer,
+  parseDuration,
   parseSize,
   readInteger,
   readText,
@@ -74,6 +75,15 @@ const suprsend = z
       },
       NUMBER_OR_OFF,
     ).default({ limit: 100 }),
+    give_up_after: scalar(
+      'a duration with its unit such as 30m or 24h, or off',
+      (input) => {
+        if (isOff(input)) return { afterMs: null }
+        const afterMs = typeof input === 'string' ? parseDuration(input) : null
+        return afterMs === null ? null : { afterMs }
+      },
+      { anyOf: [{ type: 'string' }, { const: false }] },
+    ).default({ afterMs: null }),
     connect_timeout: duration.default(5_000),
     headers_timeout: duration.default(15_000),
     body_timeout: duration.default(15_000),

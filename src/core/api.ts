@@ -50,6 +50,8 @@ export interface Failure {
   /** The profile key that the answer names, if it names one. */
   readonly key: string | null
   readonly message: string
+  /** These keys alone are set aside, everything else of the profile was sent. Absent: the whole user is. */
+  readonly keys?: readonly string[]
 }
 
 export type Outcome =
@@ -64,7 +66,10 @@ export type Outcome =
       readonly floorMs: number
       readonly failure: Failure
     }
-  /** Set this user aside; nothing was applied. */
-  | { readonly kind: 'rejected'; readonly failure: Failure }
+  /**
+   * Set this user aside, or what the failure's key names. `places`: which of the values that the request carries for the key
+   * (refusal.ts, valuesOf) the answer repeats; positions, never the values.
+   */
+  | { readonly kind: 'rejected'; readonly failure: Failure; readonly places?: readonly number[] }
   /** Stop sending until the operator acts: 401, 403. Nothing was applied. */
   | { readonly kind: 'stop'; readonly failure: Failure }

@@ -12,6 +12,8 @@ export interface SharingView {
   readonly senders: readonly string[]
   /** The owner of each bucket; null: nobody. */
   readonly owners: readonly (string | null)[]
+  /** So many may work: the least that any of them allows (mostSenders), so that all count alike while they are configured anew. */
+  readonly most: number
 }
 
 export interface Sharing {
@@ -41,11 +43,10 @@ export function bucketQuota(rank: number, senders: number): number {
 
 /**
  * @param leaving buckets that it owns and is about to give up: those first, if some must go.
- * @param most see mostSenders.
  */
 export function shareBuckets(
-  { senders, owners }: SharingView,
-  { me, leaving, most }: { readonly me: string; readonly leaving: ReadonlySet<number>; readonly most: number },
+  { senders, owners, most }: SharingView,
+  { me, leaving }: { readonly me: string; readonly leaving: ReadonlySet<number> },
 ): Sharing {
   const rank = senders.indexOf(me)
   const working = Math.min(senders.length, most)

@@ -77,6 +77,12 @@ export function standsFor(key: ChannelKey, remote: ChannelValue, value: ChannelV
   return textOf(theirs.token) === textOf(ours.token) && (theirs.provider === null || theirs.provider === provider)
 }
 
+/** The token of a push channel, whatever provider stands beside it; null: the value is none. */
+export function tokenText(key: ChannelKey, value: ChannelValue): string | null {
+  const push = pushToken(key, value)
+  return push === null ? null : textOf(push.token)
+}
+
 /** One entry of SuprSend's user object as a ChannelValue; null when its shape is not known. */
 export function remoteValue(value: Json, provider: string | null): ChannelValue | null {
   if (typeof value === 'string') return provider === null ? value : { value, $id_provider: provider }

@@ -3,10 +3,20 @@
 // exclusive; spellings that SuprSend changes by itself (case of an address, `_` for `-` in a locale, fields it drops) are
 // no difference.
 import type { Operation, RemoteUser } from './api.ts'
-import { likeness, standsFor } from './channel-value.ts'
+import { identity } from './channel-value.ts'
 import { type Json, sameJson } from './json.ts'
-import { type Change, type Entry, entriesOf, identityOf, operationsOf, property, resembles } from './operations.ts'
+import {
+  type Change,
+  type Entry,
+  entriesOf,
+  identityOf,
+  likenessesOf,
+  likenessOf,
+  operationsOf,
+  property,
+} from './operations.ts'
 import { CHANNEL_KEYS, type ChannelKey, type ChannelValue, EMPTY_PROFILE, type Profile } from './profile.ts'
+import { ValueIndex } from './value-index.ts'
 
 const LANGUAGE_KEYS: readonly string[] = ['$locale', '$preferred_language']
 
@@ -21,12 +31,14 @@ export interface Holdings {
 export function differenceOf(user: RemoteUser, target: Profile | null, { owned, exclusive }: Holdings): Change {
   const wanted = target ?? EMPTY_PROFILE
   const formers = owned.filter((profile) => profile !== null)
-  const ours = [wanted, ...formers]
-  const stale = staleEntries(user, wanted, formers)
+  const views = CHANNEL_KEYS.filter((key) => [user, wanted, ...formers].some(({ channels }) => channels[key])).map(
+    (key) => new ChannelView(key, { user, wanted, formers }),
+  )
+  const stale = views.flatMap((view) => view.stale())
   return {
-    remove: [...stale, ...strangers({ user, wanted, ours, stale }, exclusive)],
+    remove: [...stale, ...atMost(views.flatMap((view) => (exclusive.has(view.key) ? view.strangers(stale) : [])))],
     unset: staleProperties(user, wanted, formers),
-    append: [...entriesOf(wanted)].filter((entry) => !holds(user, entry, ours)),
+    append: views.flatMap((view) => view.lacking()),
     set: Object.fromEntries(
       Object.entries(wanted.properties).filter(([key, value]) => !holdsProperty(user, key, value)),
     ),
@@ -37,69 +49,100 @@ export function differenceOf(user: RemoteUser, target: Profile | null, { owned, 
 export function repairPlan(user: RemoteUser, target: Profile | null, holdings: Holdings): readonly Operation[] {
   const difference = differenceOf(user, target, holdings)
   const lacking = new Set(difference.append.map(identityOf))
+  const removed = likenessesOf(difference.remove)
   const append = [...entriesOf(target ?? EMPTY_PROFILE)].filter(
-    (entry) => lacking.has(identityOf(entry)) || resembles(entry, difference.remove),
+    (entry) => lacking.has(identityOf(entry)) || removed.has(likenessOf(entry)),
   )
   return operationsOf({ ...difference, append })
 }
 
-function staleEntries(user: RemoteUser, wanted: Profile, formers: readonly Profile[]): readonly Entry[] {
-  const seen = new Set([...entriesOf(wanted)].map(identityOf))
-  const stale: Entry[] = []
-  for (const entry of formers.flatMap((former) => [...entriesOf(former)])) {
-    const { key } = entry
-    const id = identityOf(entry)
-    if (seen.has(id)) continue
-    seen.add(id)
-    const mine = wanted.channels[key] ?? []
-    // An entry that stands for a wanted value as well (a push token whose provider is not told) is no leftover.
-    const left = remoteValues(user, key).filter(
-      (value) => standsFor(key, value, entry.value) && !mine.some((want) => standsFor(key, value, want)),
+/** What one PATCH may take away of others: more would be refused for its size, and with it what is ours. The rest stays for the next. */
+const MOST_STRANGERS = 1_000
+const STRANGERS_BYTES = 200_000
+
+function atMost(strangers: readonly Entry[]): readonly Entry[] {
+  let bytes = 0
+  return strangers
+    .filter(({ value }) => {
+      const size = Buffer.byteLength(JSON.stringify(value))
+      if (bytes + size > STRANGERS_BYTES) return false
+      bytes += size
+      return true
+    })
+    .slice(0, MOST_STRANGERS)
+}
+
+/** One channel: what SuprSend holds of it, what is wanted, and what it was earlier. */
+class ChannelView {
+  readonly key: ChannelKey
+  readonly #held: ValueIndex
+  readonly #wanted: ValueIndex
+  readonly #formers: ValueIndex
+
+  constructor(
+    key: ChannelKey,
+    given: { readonly user: RemoteUser; readonly wanted: Profile; readonly formers: readonly Profile[] },
+  ) {
+    this.key = key
+    this.#held = new ValueIndex(key, remoteValues(given.user, key))
+    this.#wanted = new ValueIndex(key, given.wanted.channels[key] ?? [])
+    this.#formers = new ValueIndex(
+      key,
+      given.formers.flatMap((former) => former.channels[key] ?? []),
     )
-    // A subscription is found again by its whole object only, with whatever SuprSend added to it.
-    if (key === '$webpush') stale.push(...left.map((value): Entry => ({ key, value })))
-    else if (left.length > 0) stale.push(entry)
   }
-  return stale
-}
 
-interface View {
-  readonly user: RemoteUser
-  readonly wanted: Profile
-  readonly ours: readonly Profile[]
-  readonly stale: readonly Entry[]
-}
+  stale(): readonly Entry[] {
+    const { key } = this
+    const wanted = new Set(this.#wanted.values.map((value) => identity(key, value)))
+    return this.#formers.values.flatMap((value): readonly Entry[] => {
+      if (wanted.has(identity(key, value))) return []
+      // An entry that stands for a wanted value as well (a push token whose provider is not told) is no leftover.
+      const left = this.#held.standingFor(value).filter((remote) => !this.#wanted.hasWhat(remote))
+      // A subscription is found again by its whole object only, with whatever SuprSend added to it.
+      if (key === '$webpush') return left.map((remote) => ({ key, value: remote }))
+      return left.length > 0 ? [{ key, value }] : []
+    })
+  }
 
-/** What others added to an exclusive channel. SuprSend's own spelling of a wanted value is that value. */
-function strangers({ user, wanted, ours, stale }: View, exclusive: ReadonlySet<ChannelKey>): readonly Entry[] {
-  return CHANNEL_KEYS.filter((key) => exclusive.has(key)).flatMap((key) => {
-    const mine = wanted.channels[key] ?? []
-    const values = remoteValues(user, key)
-    const exact = (want: ChannelValue) => values.some((value) => standsFor(key, value, want))
-    const isWanted = (value: ChannelValue) =>
-      mine.some((want) => standsFor(key, value, want) || (!exact(want) && respells(value, { key, value: want }, ours)))
-    const isRemoved = (value: ChannelValue) =>
-      stale.some((entry) => entry.key === key && standsFor(key, value, entry.value))
-    return values.filter((value) => !isWanted(value) && !isRemoved(value)).map((value): Entry => ({ key, value }))
-  })
+  lacking(): readonly Entry[] {
+    return this.#wanted.values.filter((value) => !this.#isHeld(value)).map((value) => ({ key: this.key, value }))
+  }
+
+  /** What others added. SuprSend's own spelling of a wanted value is that value. */
+  strangers(stale: readonly Entry[]): readonly Entry[] {
+    const { key } = this
+    const removed = new ValueIndex(
+      key,
+      stale.flatMap((entry) => (entry.key === key ? [entry.value] : [])),
+    )
+    return this.#held.values
+      .filter((remote) => !this.#isWanted(remote) && !removed.hasWhat(remote))
+      .map((value) => ({ key, value }))
+  }
+
+  #isHeld(value: ChannelValue): boolean {
+    if (this.#held.standingFor(value).length > 0) return true
+    return typeof value === 'string' && this.#held.alike(value).some((remote) => this.#isRespelling(remote))
+  }
+
+  #isWanted(remote: ChannelValue): boolean {
+    if (this.#wanted.hasWhat(remote)) return true
+    if (!this.#isRespelling(remote)) return false
+    return this.#wanted
+      .alike(remote)
+      .some((value) => typeof value === 'string' && this.#held.standingFor(value).length === 0)
+  }
+
+  /** SuprSend may have respelled an address; but a spelling that is itself wanted, or that we sent earlier, is that value. */
+  #isRespelling(remote: ChannelValue): boolean {
+    return typeof remote === 'string' && !this.#wanted.hasWhat(remote) && !this.#formers.hasWhat(remote)
+  }
 }
 
 function staleProperties(user: RemoteUser, wanted: Profile, formers: readonly Profile[]): readonly string[] {
   const keys = new Set(formers.flatMap((former) => Object.keys(former.properties)))
   return [...keys].filter((key) => property(wanted, key) === undefined && property(user, key) !== undefined).sort()
-}
-
-function holds(user: RemoteUser, entry: Entry, ours: readonly Profile[]): boolean {
-  const values = remoteValues(user, entry.key)
-  if (values.some((value) => standsFor(entry.key, value, entry.value))) return true
-  return values.some((value) => respells(value, entry, ours))
-}
-
-/** SuprSend may have respelled an address; but a spelling that is itself wanted, or that we sent earlier, is that value. */
-function respells(remote: ChannelValue, { key, value }: Entry, ours: readonly Profile[]): boolean {
-  if (typeof remote !== 'string' || typeof value !== 'string') return false
-  if (likeness(key, remote) !== likeness(key, value)) return false
-  return !ours.some((profile) => profile.channels[key]?.some((other) => standsFor(key, remote, other)))
 }
 
 function holdsProperty(user: RemoteUser, key: string, value: Json): boolean {

@@ -23,6 +23,8 @@ export interface Claim {
   /** Attempts before this one whose outcome is not certain. */
   readonly unclear: readonly Attempt[]
   readonly attempts: number
+  /** Since when it fails by trouble of its own (retry.ts), milliseconds since 1970; null: it does not. */
+  readonly failingSince: number | null
   /** When the oldest change that is not accepted was committed, milliseconds since 1970. */
   readonly pendingSince: number
 }
@@ -34,7 +36,9 @@ export interface AttemptRecord {
   readonly syncedHash: string | null
   readonly unclear: readonly Attempt[]
   readonly attempts: number
+  /** With `keys`: `synced` is what is desired without what was refused of them. */
   readonly failure: Failure | null
+  readonly failingSince: number | null
   /** When to try again; null: nothing more to do for this target (accepted, or set aside). */
   readonly retryInMs: number | null
 }

@@ -14,6 +14,9 @@ export type ChangeKind = 'insert' | 'update' | 'delete' | 'truncate'
  */
 export type SkipReason = 'unmapped_noop' | 'replay' | 'older'
 
+/** A 2xx without the user object that it should bring; an error without a message. */
+export type UnreadableKind = 'no_user' | 'no_message'
+
 /** What a sender may do at this moment. */
 export interface LimiterReading {
   /** null: as fast as SuprSend takes them. */
@@ -37,6 +40,8 @@ export interface Metrics {
   backfillRows(count: number): void
   /** `status`: the HTTP status, or `unsent` or `unclear` when there was no answer. */
   apiRequest(kind: RequestKind, status: number | 'unsent' | 'unclear', durationMs: number): void
+  /** An answer that does not tell what it should. */
+  unreadableAnswer(kind: UnreadableKind): void
   /** From the row's commit on the source to SuprSend's 2xx. */
   accepted(commitToAcceptedMs: number): void
   /** How many buckets of users this process sends, of 64, and how many senders there are. */
@@ -60,6 +65,7 @@ export const NO_METRICS: Metrics = {
   valueLeftOut: () => undefined,
   backfillRows: () => undefined,
   apiRequest: () => undefined,
+  unreadableAnswer: () => undefined,
   accepted: () => undefined,
   sharing: () => undefined,
   requestsInFlight: () => undefined,

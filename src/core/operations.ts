@@ -22,9 +22,10 @@ export interface Change {
 export function minimalChange(from: Profile, to: Profile): Change {
   const held = identities(entriesOf(from))
   const left = leftovers([from], to)
+  const removed = likenessesOf(left.remove)
   return {
     ...left,
-    append: [...entriesOf(to)].filter((entry) => !held.has(identityOf(entry)) || resembles(entry, left.remove)),
+    append: [...entriesOf(to)].filter((entry) => !held.has(identityOf(entry)) || removed.has(likenessOf(entry))),
     set: Object.fromEntries(
       sortedProperties(to).filter(([key, value]) => {
         const old = property(from, key)
@@ -42,8 +43,9 @@ export function wholeChange(held: readonly Profile[], to: Profile): Change {
 /** What is left to do once a POST of the whole profile was accepted: remove what it cannot, add what it cannot say. */
 export function changeAfterPost(held: readonly Profile[], to: Profile): Change {
   const left = leftovers(held, to)
+  const removed = likenessesOf(left.remove)
   const append = [...entriesOf(to)].filter(
-    (entry) => postValue(entry.key, entry.value) === null || resembles(entry, left.remove),
+    (entry) => postValue(entry.key, entry.value) === null || removed.has(likenessOf(entry)),
   )
   return { ...left, append, set: {} }
 }
@@ -57,16 +59,41 @@ export function operationsOf(change: Change): readonly Operation[] {
   ]
 }
 
+/** Half of what a body may have (800 KB, https://docs.suprsend.com). */
+const MAX_BODY_BYTES = 400_000
+
+/**
+ * The operations in order, in as many requests as they need: what was tried for long may have left more to remove than one body
+ * holds. Each operation is of one value, and far smaller.
+ */
+export function inBodies(operations: readonly Operation[]): readonly (readonly Operation[])[] {
+  // A value has 10 KB at most.
+  if (operations.length < 40) return operations.length === 0 ? [] : [operations]
+  const bodies: Operation[][] = []
+  let left = 0
+  for (const operation of operations) {
+    const bytes = Buffer.byteLength(JSON.stringify(operation)) + 1
+    if (bytes > left) {
+      bodies.push([])
+      left = MAX_BODY_BYTES
+    }
+    bodies.at(-1)?.push(operation)
+    left -= bytes
+  }
+  return bodies
+}
+
 /** The body of POST, as the reference page shows it: channel keys with arrays, properties flat beside them. */
 export function postBody(profile: Profile): JsonObject {
-  const body: { [key: string]: Json } = {}
+  const lists = new Map<ChannelKey, Json[]>()
   for (const { key, value } of entriesOf(profile)) {
     const sent = postValue(key, value)
     if (sent === null) continue
-    const list = body[key]
-    body[key] = Array.isArray(list) ? [...list, sent] : [sent]
+    const list = lists.get(key)
+    if (list) list.push(sent)
+    else lists.set(key, [sent])
   }
-  return { ...body, ...Object.fromEntries(sortedProperties(profile)) }
+  return { ...Object.fromEntries(lists), ...Object.fromEntries(sortedProperties(profile)) }
 }
 
 export function* entriesOf(profile: Profile): Generator<Entry> {
@@ -79,10 +106,13 @@ export function identityOf(entry: Entry): string {
   return `${entry.key} ${identity(entry.key, entry.value)}`
 }
 
-export function resembles(entry: Entry, others: readonly Entry[]): boolean {
-  if (others.length === 0) return false
-  const mine = likeness(entry.key, entry.value)
-  return others.some((other) => other.key === entry.key && likeness(other.key, other.value) === mine)
+/** Equal texts = SuprSend might take one for the other. */
+export function likenessOf({ key, value }: Entry): string {
+  return `${key} ${likeness(key, value)}`
+}
+
+export function likenessesOf(entries: readonly Entry[]): ReadonlySet<string> {
+  return new Set(entries.map(likenessOf))
 }
 
 /** Own keys only: a property may be called `constructor`. */

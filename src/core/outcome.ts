@@ -1,12 +1,14 @@
 // Draws the outcome from an answer: what happened to the request and whose trouble it is. Guarantees: `applied: 'no'` only
 // when SuprSend certainly did nothing (connection refused, name not found, a 4xx other than 408 that is no transient
 // message); no failure carries anything the server said (P8); every answer has an outcome. Codes: error-policy.ts.
-import type { Answer, Failure, Outcome, RequestKind } from './api.ts'
+import type { Answer, ApiRequest, Failure, Outcome, RequestKind } from './api.ts'
 import { type DeliveryCode, ERROR_POLICY } from './error-policy.ts'
 import { isJsonObject, type Json } from './json.ts'
+import type { UnreadableKind } from './metrics.ts'
 import type { Looked } from './plan-report.ts'
+import { valuesOf } from './refusal.ts'
 import { parseRemoteUser } from './remote-user.ts'
-import { messageText, readServerMessage } from './server-message.ts'
+import { messageText, namedPlaces, readServerMessage } from './server-message.ts'
 
 type Answered = Extract<Answer, { kind: 'answered' }>
 type Retry = Extract<Outcome, { kind: 'retry' }>
@@ -14,10 +16,15 @@ type Retry = Extract<Outcome, { kind: 'retry' }>
 /** The `code` of an unclear answer when our own signal ended the request. */
 export const ABORTED = 'aborted'
 
-export function outcomeOf(kind: RequestKind, answer: Answer): Outcome {
+/** Of the request itself it can be told which of its values an answer is about. */
+export function outcomeOf(request: ApiRequest | RequestKind, answer: Answer): Outcome {
   switch (answer.kind) {
-    case 'answered':
-      return answered(kind, answer)
+    case 'answered': {
+      if (typeof request === 'string') return answered(request, answer)
+      const outcome = answered(request.kind, answer)
+      if (outcome.kind !== 'rejected' || outcome.failure.key === null) return outcome
+      return { ...outcome, places: namedPlaces(answer.body, valuesOf(request, outcome.failure.key)) }
+    }
     case 'unsent':
       if (answer.code === ABORTED) return noAnswer('aborted', 'no', 'user')
       return noAnswer('unreachable', 'no', 'host')
@@ -33,6 +40,11 @@ export const UNREADABLE: Outcome = noAnswer('not_the_api', 'unclear', 'user')
 /** A refusal of the key, as it seemed, that meets one user alone: that user is set aside. */
 export function refusedAlone({ status }: Failure): Outcome {
   return { kind: 'rejected', failure: failure('forbidden', status) }
+}
+
+/** Trouble that has not passed within `suprsend.give_up_after`: the user is set aside with what it met last. */
+export function givenUp({ failure }: Retry): Outcome {
+  return { kind: 'rejected', failure: { ...failure, message: `${failure.message}; given up` } }
 }
 
 /** A text that the request needs is not known here. The variable's name is of the mapping file, no value of a row. */
@@ -124,6 +136,14 @@ function failure(code: DeliveryCode, status: number | null, key: string | null =
   const about = [...(key === null ? [] : [`key ${key}`]), ...(status === null ? [] : [`HTTP ${status}`])]
   const { message } = ERROR_POLICY[code]
   return { code, status, key, message: about.length === 0 ? message : `${message} (${about.join(', ')})` }
+}
+
+/** What an answer lacks that it should tell; null: it is as it should be, or something else altogether (a web page). */
+export function unreadable(kind: RequestKind, answer: Answer): UnreadableKind | null {
+  if (answer.kind !== 'answered') return null
+  const { status, body } = answer
+  if (status >= 200 && status < 300) return kind === 'delete' || parseRemoteUser(body) !== null ? null : 'no_user'
+  return status >= 400 && messageText(body).trim() === '' ? 'no_message' : null
 }
 
 /** What a GET that is not asked again has told of its user. */

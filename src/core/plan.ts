@@ -4,7 +4,7 @@
 // so that repeating is harmless. Leaves to others: sending, and what an answer shows to be missing (compare.ts).
 import type { ApiRequest } from './api.ts'
 import type { OnDelete } from './mapping-spec.ts'
-import { changeAfterPost, minimalChange, operationsOf, postBody, wholeChange } from './operations.ts'
+import { changeAfterPost, inBodies, minimalChange, operationsOf, postBody, wholeChange } from './operations.ts'
 import { EMPTY_PROFILE, type Profile } from './profile.ts'
 
 export interface PlanInput {
@@ -106,7 +106,7 @@ function post(desired: Profile, held: readonly Profile[]): readonly Step[] {
 }
 
 function edit(operations: ReturnType<typeof operationsOf>, onMissing: OnMissing): readonly Step[] {
-  return operations.length === 0 ? [] : [{ request: { kind: 'edit', operations }, onMissing }]
+  return inBodies(operations).map((some) => ({ request: { kind: 'edit', operations: some }, onMissing }))
 }
 
 /** A PATCH needs an operation: for a bare user a GET asks the same question. */

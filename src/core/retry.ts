@@ -1,6 +1,9 @@
 // When one user is tried again: exponential backoff with full jitter, Retry-After as a floor, a pause after an unclear
-// outcome. The only retry policy there is; nothing else repeats a request. Randomness comes in as an argument.
+// outcome; and when no more, which by default is never. The only retry policy there is; nothing else repeats a request.
+// Randomness and time come in as arguments.
 import type { Outcome } from './api.ts'
+
+type Retry = Extract<Outcome, { kind: 'retry' }>
 
 const RETRY_BASE_MS = 500
 /** A user's own backoff ends here, so that a mended cause shows within half a minute. */
@@ -42,6 +45,43 @@ export function stoppedDelayMs(status: number | null, { attempts, random }: Omit
   return retryDelayMs({ attempts, floorMs: STOPPED_HOLD_MS, random })
 }
 
-export function retryFloorMs(outcome: Extract<Outcome, { kind: 'retry' }>): number {
+export function retryFloorMs(outcome: Retry): number {
   return Math.max(outcome.floorMs, outcome.applied === 'unclear' ? UNCLEAR_HOLD_MS : 0)
+}
+
+/** Trouble of this user alone. What we gave up ourselves is nobody's, and what the host lacks it lacks for all. */
+export function isOwnTrouble({ scope, failure }: Retry): boolean {
+  return scope === 'user' && failure.code !== 'aborted'
+}
+
+/**
+ * Since when this user fails by its own trouble, from its first failed attempt on; null: it does not. An edit that could not
+ * be sent for hours, because the host was away or the queue long, begins anew.
+ */
+export function failingSince(
+  { attempts, failingSince }: { readonly attempts: number; readonly failingSince: number | null },
+  outcome: Retry,
+  now: number,
+): number | null {
+  // Set aside, retried and edited users begin with no attempts.
+  const since = attempts === 0 ? null : failingSince
+  return isOwnTrouble(outcome) ? (since ?? now) : since
+}
+
+/** A SuprSend that accepted somebody within this time is well. */
+const WELL_MS = 60_000
+
+export interface GiveUpInput {
+  readonly since: number
+  readonly now: number
+  /** null: never. */
+  readonly giveUpAfterMs: number | null
+  /** When somebody was last accepted; null: nobody yet. */
+  readonly acceptedAt: number | null
+}
+
+/** Only while others are accepted: an outage of which each answer looks like this user's own trouble sets nobody aside. */
+export function givesUp({ since, now, giveUpAfterMs, acceptedAt }: GiveUpInput): boolean {
+  if (giveUpAfterMs === null || now - since < giveUpAfterMs) return false
+  return acceptedAt !== null && now - acceptedAt <= WELL_MS
 }

@@ -66,3 +66,39 @@ function complaintKey(text: string): string | null {
   if (channel !== undefined && NAMED_KEYS.includes(`$${channel}`)) return `$${channel}`
   return COMPLAINTS.find(([pattern]) => pattern.test(text))?.[1] ?? null
 }
+
+/** Shorter ones stand in other words by chance. */
+const LEAST_NAMED = 3
+
+/**
+ * Which of these values the text repeats, by their places; empty where it repeats none, or more than one of them. An object is
+ * repeated where all its texts are, in whatever form. Of values that contain each other the longest counts.
+ */
+export function namedPlaces(body: Json, values: readonly Json[]): readonly number[] {
+  const text = messageText(body)
+  const repeated = values.flatMap((value, place) => {
+    const texts = textsOf(value)
+    const fits = texts.length > 0 && texts.every((each) => each.length >= LEAST_NAMED && standsIn(text, each))
+    return fits ? [{ place, name: texts.join('\n') }] : []
+  })
+  const names = new Set(repeated.map(({ name }) => name))
+  const longest = [...names].filter((name) => ![...names].some((other) => other !== name && other.includes(name)))
+  if (longest.length !== 1) return []
+  return repeated.flatMap(({ place, name }) => (name === longest[0] ? [place] : []))
+}
+
+function textsOf(value: Json): readonly string[] {
+  if (typeof value === 'string') return [value]
+  if (typeof value !== 'object' || value === null) return []
+  return Object.values(value).flatMap((part: Json) => textsOf(part))
+}
+
+/** Not as a part of a longer word or number. */
+function standsIn(text: string, value: string): boolean {
+  const isWord = (char: string | undefined) => char !== undefined && /[\p{L}\p{N}_]/u.test(char)
+  for (let at = text.indexOf(value); at !== -1; at = text.indexOf(value, at + 1)) {
+    const [before, after] = [text[at - 1], text[at + value.length]]
+    if (!(isWord(before) && isWord(value[0])) && !(isWord(after) && isWord(value.at(-1)))) return true
+  }
+  return false
+}

@@ -64,7 +64,9 @@ export function readinessOf(status: ServiceStatus): Readiness {
     case 'standby':
     case 'streaming':
   }
-  reasons.push(...deliveryReasons(status.delivery))
+  // One trouble of both is said once.
+  const said = new Set(reasons.map(({ code }) => code))
+  reasons.push(...deliveryReasons(status.delivery).filter(({ code }) => !said.has(code)))
   if (status.host === 'unauthorized') {
     reasons.push({
       code: 'api_key_rejected',

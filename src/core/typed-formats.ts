@@ -1,6 +1,7 @@
 // The formats that change what kind of JSON a value is: text, number, boolean, parsed JSON, ISO 8601. Each gives the value,
 // or the reason why it is none; a list is formatted item by item. No message holds the value (P8). Pure, without a clock.
 import type { Json } from './json.ts'
+import { isDeeperThan } from './json-text.ts'
 import type { ColumnType } from './row.ts'
 import { exactNumber, parseValue } from './values.ts'
 
@@ -25,7 +26,9 @@ export function applyTypedFormat(format: TypedFormat, value: Json): Typed {
 function single(format: Exclude<TypedFormat, 'json'>, value: Json): Typed {
   switch (format) {
     case 'string':
-      return { kind: 'value', value: typeof value === 'string' ? value : JSON.stringify(value) }
+      if (typeof value === 'string') return { kind: 'value', value }
+      // After `json` it may be a text's own JSON, of any depth, and writing it recurses.
+      return isDeeperThan(value, MAX_DEPTH) ? TOO_DEEP : { kind: 'value', value: JSON.stringify(value) }
     case 'number':
       return numeric(value)
     case 'boolean':
@@ -37,6 +40,13 @@ function single(format: Exclude<TypedFormat, 'json'>, value: Json): Typed {
 
 function invalid(format: TypedFormat, message: string): Typed {
   return { kind: 'invalid', code: `invalid_${format}`, message }
+}
+
+const MAX_DEPTH = 32
+const TOO_DEEP: Typed = {
+  kind: 'invalid',
+  code: 'invalid_text',
+  message: 'nested too deep to be written as a text',
 }
 
 /** Digits that JavaScript cannot hold exactly stay text, as a bigint column's do. */

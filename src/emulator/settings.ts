@@ -8,6 +8,12 @@ const settingsSchema = z.strictObject({
   postReading: z.enum(['append', 'replace']),
   /** What PATCH does for a user that does not exist. */
   patchMissing: z.enum(['create', 'not_found']),
+  /** What a request leaves that is answered 400 for one of its values. */
+  refusalReading: z.enum(['nothing', 'stored']),
+  /** Which values `$remove` takes: any, or those that `$append` takes. */
+  removalReading: z.enum(['any', 'valid']),
+  /** Channel values that are refused by name although they are well-formed. */
+  refusedValues: z.array(z.string().min(1)).max(1_000).readonly(),
   /** The Bearer key to be presented; null accepts any that is not empty. */
   apiKey: z.string().min(1).nullable(),
   /** Answers 401 to everybody, as with a revoked key. */
@@ -31,6 +37,9 @@ export type SettingsChange = Readonly<z.infer<typeof settingsChangeSchema>>
 export const DEFAULT_SETTINGS: Settings = {
   postReading: 'append',
   patchMissing: 'create',
+  refusalReading: 'nothing',
+  removalReading: 'any',
+  refusedValues: [],
   apiKey: null,
   unauthorized: false,
   latencyMs: 0,

@@ -3,7 +3,7 @@
 import type { JsonObject } from '../core/json.ts'
 import { type Instant, newUser, type StoredUser, userObject, userSummary } from './stored-user.ts'
 import { edited, type PostReading, upserted } from './user-edit.ts'
-import { distinctIdProblem, editProblem, upsertProblem } from './validation.ts'
+import { distinctIdProblem, editProblem, type Judged, upsertProblem } from './validation.ts'
 
 /** A request of the right shape; its values are still to be judged. */
 export type UserRequest =
@@ -16,6 +16,12 @@ export interface StoreRules {
   readonly postReading: PostReading
   /** What PATCH does for a user that does not exist; documented nowhere. */
   readonly patchMissing: 'create' | 'not_found'
+  /** What a request leaves that is refused for a value it adds: nothing, or all of it; documented nowhere. */
+  readonly refusalReading?: 'nothing' | 'stored'
+  /** Whether `$remove` of a value is refused that would be refused when it is added; documented nowhere. */
+  readonly removalReading?: 'any' | 'valid'
+  /** Channel values that are refused although they are well-formed. */
+  readonly refusedValues?: readonly string[]
 }
 
 export interface StoreAnswer {
@@ -27,15 +33,30 @@ export interface StoreAnswer {
   readonly message: string | null
 }
 
-/** Pure: what one request does to one user. A rejected one leaves it as it was. */
-export function transition(
-  before: { readonly distinctId: string; readonly user: StoredUser | null },
-  request: UserRequest,
-  rules: StoreRules & Instant,
-): StoreAnswer {
+interface Before {
+  readonly distinctId: string
+  readonly user: StoredUser | null
+}
+
+/** Pure: what one request does to one user. A rejected one leaves it as it was, in one reading of it. */
+export function transition(before: Before, request: UserRequest, rules: StoreRules & Instant): StoreAnswer {
   const { distinctId, user } = before
-  const problem = requestProblem(distinctId, request)
-  if (problem !== null) return { status: 400, user, message: problem }
+  const { removalReading, refusedValues: refused = [] } = rules
+  const problem = requestProblem(distinctId, request, { added: true, removed: removalReading === 'valid', refused })
+  if (problem === null) return applied(before, request, rules)
+  const isStored =
+    rules.refusalReading === 'stored' && requestProblem(distinctId, request, { added: false, removed: false }) === null
+  const left = isStored ? applied(before, withoutRefusedRemovals(request, rules), rules).user : user
+  return { status: 400, user: left, message: problem }
+}
+
+function withoutRefusedRemovals(request: UserRequest, { removalReading, refusedValues = [] }: StoreRules): UserRequest {
+  if (request.kind !== 'edit' || removalReading !== 'valid') return request
+  const judged = { added: false, removed: true, refused: refusedValues }
+  return { kind: 'edit', operations: request.operations.filter((each) => editProblem([each], judged) === null) }
+}
+
+function applied({ distinctId, user }: Before, request: UserRequest, rules: StoreRules & Instant): StoreAnswer {
   const created = (): StoredUser => newUser(distinctId, rules)
   switch (request.kind) {
     case 'upsert': {
@@ -113,11 +134,11 @@ function cursorSequence(text: string): number | null {
   return /^\d+$/.test(decoded) ? Number(decoded) : null
 }
 
-function requestProblem(distinctId: string, request: UserRequest): string | null {
+function requestProblem(distinctId: string, request: UserRequest, judged: Judged): string | null {
   const problem = distinctIdProblem(distinctId)
   if (problem !== null) return problem
-  if (request.kind === 'upsert') return upsertProblem(request.body)
-  if (request.kind === 'edit') return editProblem(request.operations)
+  if (request.kind === 'upsert') return upsertProblem(request.body, judged)
+  if (request.kind === 'edit') return editProblem(request.operations, judged)
   return null
 }
 

@@ -18,15 +18,25 @@ export function distinctIdProblem(distinctId: string): string | null {
   return distinctId.length > 255 && [...distinctId].length > 255 ? 'distinct_id: length must be at most 255' : null
 }
 
+/** Of which values more than the type is judged. */
+export interface Judged {
+  readonly added: boolean
+  readonly removed: boolean
+  /** Texts that are well-formed and refused all the same. */
+  readonly refused?: readonly string[]
+}
+
+const WHEN_ADDED: Judged = { added: true, removed: false }
+
 /** POST's body: channel keys with one value or a list, everything else a property. */
-export function upsertProblem(body: JsonObject): string | null {
+export function upsertProblem(body: JsonObject, judged: Judged = WHEN_ADDED): string | null {
   return firstProblem(Object.entries(body), ([key, value]) => {
-    if (!isChannelKey(key)) return propertyProblem(key, value)
+    if (!isChannelKey(key)) return propertyProblem(key, value, judged.added)
     if (Array.isArray(value)) {
       if (value.length === 0) return `${key}: must contain at least 1 item`
-      return firstProblem(value, (item: Json) => channelProblem(key, item))
+      return firstProblem(value, (item: Json) => channelProblem(key, item, judged.added && judged))
     }
-    return channelProblem(key, value)
+    return channelProblem(key, value, judged.added && judged)
   })
 }
 
@@ -37,24 +47,28 @@ export function operationsOf(body: JsonObject): readonly JsonObject[] | null {
   return operations.every(isJsonObject) ? operations : null
 }
 
-export function editProblem(operations: readonly JsonObject[]): string | null {
+export function editProblem(operations: readonly JsonObject[], judged: Judged = WHEN_ADDED): string | null {
   return firstProblem(operations, (operation) =>
-    firstProblem(Object.entries(operation), ([operator, operand]) => operatorProblem(operator, operand)),
+    firstProblem(Object.entries(operation), ([operator, operand]) => operatorProblem(operator, operand, judged)),
   )
 }
 
-function operatorProblem(operator: string, operand: Json): string | null {
+function operatorProblem(operator: string, operand: Json, judged: Judged): string | null {
   if (!OPERATORS.includes(operator)) return `decoding failed: '' has invalid keys: ${operator}`
   if (operator === '$unset') return unsetProblem(operand)
   if (!isJsonObject(operand)) return notAMap(operator, operand)
-  return firstProblem(Object.entries(operand), ([key, value]) => memberProblem(operator, key, value))
+  return firstProblem(Object.entries(operand), ([key, value]) => memberProblem(operator, { key, value }, judged))
 }
 
-function memberProblem(operator: string, key: string, value: Json): string | null {
+function memberProblem(
+  operator: string,
+  { key, value }: { readonly key: string; readonly value: Json },
+  judged: Judged,
+): string | null {
   const listing = operator === '$append' || operator === '$remove'
   if (isChannelKey(key)) {
-    if (operator === '$append') return channelProblem(key, value)
-    if (operator === '$remove') return typeProblem(key, value)
+    if (operator === '$append') return channelProblem(key, value, judged.added && judged)
+    if (operator === '$remove') return channelProblem(key, value, judged.removed && judged)
     return `${operator}: channel ${key} cannot be set. use $append`
   }
   if (listing && SIBLING_KEYS.includes(key)) {
@@ -63,7 +77,7 @@ function memberProblem(operator: string, key: string, value: Json): string | nul
   if ((operator === '$add' || operator === '$increment') && typeof value !== 'number') {
     return `${operator}: ${key} value must be of number type`
   }
-  return propertyProblem(key, value)
+  return propertyProblem(key, value, judged.added)
 }
 
 function unsetProblem(operand: Json): string | null {
@@ -74,8 +88,8 @@ function unsetProblem(operand: Json): string | null {
   })
 }
 
-function propertyProblem(key: string, value: Json): string | null {
-  switch (key) {
+function propertyProblem(key: string, value: Json, judged: boolean): string | null {
+  switch (judged ? key : '') {
     case '$timezone':
       return typeof value === 'string' && isTimeZone(value) ? null : `invalid timezone: ${shown(value)}`
     case '$locale':
@@ -96,13 +110,11 @@ function reservedKeyProblem(key: string): string | null {
   return reserved ? `invalid key: ${key}. keys starting with $ or ss_ are reserved` : null
 }
 
-function channelProblem(key: ChannelKey, value: Json): string | null {
-  const checked = checkChannelValue(key, value)
-  return checked.kind === 'ok' ? null : checked.message
-}
-
-function typeProblem(key: ChannelKey, value: Json): string | null {
-  const checked = checkValueType(key, value)
+/** @param judged false: by its type alone. */
+function channelProblem(key: ChannelKey, value: Json, judged: Judged | false): string | null {
+  if (judged && typeof value === 'string' && judged.refused?.includes(value))
+    return `invalid value for channel '${key.slice(1)}': ${value}. error: invalid value`
+  const checked = judged ? checkChannelValue(key, value) : checkValueType(key, value)
   return checked.kind === 'ok' ? null : checked.message
 }
 

@@ -48,10 +48,13 @@ export class World {
     // Many requests share a millisecond; its text is made once.
     if (nowMs !== this.#now.ms) this.#now = { ms: nowMs, text: timestamp(nowMs) }
     this.#sequence += 1
-    const { postReading, patchMissing } = this.#settings
+    const { postReading, patchMissing, refusalReading, removalReading, refusedValues } = this.#settings
     const answer = applyRequest(this.stored, distinctId, request, {
       postReading,
       patchMissing,
+      refusalReading,
+      removalReading,
+      refusedValues,
       now: this.#now.text,
       sequence: this.#sequence,
     })

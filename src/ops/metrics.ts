@@ -87,6 +87,11 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
     buckets: COMMIT_TO_ACCEPTED_BUCKETS,
     registers,
   })
+  const unreadable = counterBy(
+    'suprsync_unreadable_answers_total',
+    'Answers without what they should tell: a 2xx without the user object, an error without a message.',
+    ['kind'],
+  )
   const drift = counter('suprsync_drift_total', 'Answers that still differed from what was sent after one repair.')
 
   const reconciled = counterBy('suprsync_reconcile_users_total', 'Users compared with what SuprSend holds.', ['result'])
@@ -190,6 +195,7 @@ export function createMetrics(options: MetricsOptions = {}): ServiceMetrics {
       senders.set(now.senders)
     },
     requestsInFlight: (count) => inFlight.set(count),
+    unreadableAnswer: (kind) => unreadable.inc({ kind }),
     drift: () => drift.inc(),
     reconciled: (result) => reconciled.inc({ result }),
     hostState: (state) => {

@@ -28,13 +28,14 @@ interface ClaimRecord {
   loses: boolean
   erase: boolean
   attempts: number
+  failing_ms: number | null
   pending_ms: number
 }
 
 const DESIRED = sql.ref('p.desired')
 const RECORDED: KnownColumns = { synced: sql.ref('i.synced'), sending: sql.ref('i.sending') }
-/** The loss has been sent. */
-const SETTLED = sql`(not i.held and i.retry_ms is null and i.failure is null and p.desired_hash is not distinct from i.target_hash)`
+/** The loss has been sent, if not everything else. */
+const SETTLED = sql`(not i.held and i.retry_ms is null and (i.failure is null or i.failure ? 'keys') and p.desired_hash is not distinct from i.target_hash)`
 
 /** Whoever loses nothing, or may. */
 const WITHOUT_LOSS = sql`(lost_at is null or not exists (select from breaker))`
@@ -107,9 +108,8 @@ export class DeliveryStore implements DeliveryState {
       from due where p.distinct_id = due.distinct_id
       returning p.distinct_id, p.bucket, due.orphaned, case when due.kept then p.sending -> -1 -> 'target' else p.desired end as desired, p.desired_hash,
         due.kept as held, due.nothing, p.lost_at is not null and not due.kept as loses, p.erase, p.synced, p.synced_hash,
-        due.sending as before, p.attempts, extract(epoch from coalesce(p.pending_since, p.changed_at))::float8 * 1000 as pending_ms`.execute(
-      this.#db,
-    )
+        due.sending as before, p.attempts, extract(epoch from p.failing_since)::float8 * 1000 as failing_ms,
+        extract(epoch from coalesce(p.pending_since, p.changed_at))::float8 * 1000 as pending_ms`.execute(this.#db)
     return rows
   }
 
@@ -156,8 +156,9 @@ export class DeliveryStore implements DeliveryState {
           ${textArray(records.map(({ attempts }) => String(attempts)))}::int[],
           ${jsonArray(records.map(({ failure }) => (failure === null ? null : JSON.stringify(failure))))}::jsonb[],
           ${textArray(records.map(({ retryInMs }) => (retryInMs === null ? null : String(retryInMs))))}::float8[],
-          ${records.map(({ claim }) => claim.held)}::boolean[]
-        ) as i (distinct_id, token, target_hash, synced, synced_hash, sending, attempts, failure, retry_ms, held)),
+          ${records.map(({ claim }) => claim.held)}::boolean[],
+          ${textArray(records.map(({ failingSince }) => (failingSince === null ? null : String(failingSince))))}::float8[]
+        ) as i (distinct_id, token, target_hash, synced, synced_hash, sending, attempts, failure, retry_ms, held, failing_ms)),
       locked as materialized (
         select k.distinct_id from profile k where k.distinct_id in (select distinct_id from input)
         order by k.distinct_id for update)
@@ -165,6 +166,7 @@ export class DeliveryStore implements DeliveryState {
         synced = i.synced, synced_hash = i.synced_hash, sending = i.sending, claimed_by = null,
         attempts = case when p.desired_hash is not distinct from i.target_hash then i.attempts else least(i.attempts, 1) end,
         failure = case when p.desired_hash is not distinct from i.target_hash or i.retry_ms is not null then i.failure end,
+        failing_since = to_timestamp(i.failing_ms / 1000), dropped = null,
         lost_at = case when ${SETTLED} then null else p.lost_at end,
         held = p.held and not ${SETTLED}, rejected = p.rejected and not ${SETTLED},
         due_at = case
@@ -198,6 +200,7 @@ export class DeliveryStore implements DeliveryState {
         unclear: claim.unclear,
         attempts: claim.attempts,
         failure: null,
+        failingSince: claim.failingSince,
         retryInMs: 0,
       })),
     )
@@ -251,6 +254,7 @@ function claimOf(token: string): (row: ClaimRecord) => Claim {
     syncedHash: row.synced_hash,
     unclear: row.before,
     attempts: row.attempts,
+    failingSince: row.failing_ms,
     pendingSince: row.pending_ms,
   })
 }

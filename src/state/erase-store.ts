@@ -102,6 +102,7 @@ export async function readErasureClaim(db: Kysely<Schema>, distinctId: string): 
     syncedHash: row?.synced_hash ?? null,
     unclear: row?.sending ?? [],
     attempts: 0,
+    failingSince: null,
     pendingSince: Date.now(),
   }
 }

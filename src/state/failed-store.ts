@@ -1,7 +1,7 @@
-// Users that were set aside, and rows that became nobody's profile: listing them and making users due again. Never reads a
-// profile, only its id and the failure (P8). Retrying many goes in bites, each a transaction of its own that locks in the order
-// of the ids as everybody does, so that capture and senders never wait long for it.
-import { type Kysely, sql } from 'kysely'
+// Users that were set aside, and rows that became nobody's profile: listing them, making users due again, or giving up what was
+// refused of them. Never reads a profile, only its id and the failure (P8). Many go in bites, each a transaction of its own that
+// locks in the order of the ids as everybody does, so that capture and senders never wait long for it.
+import { type Kysely, type RawBuilder, sql } from 'kysely'
 import { SuprsyncError } from '../core/error.ts'
 import { isRowFailure, ROW_FAILURES } from '../core/failed-row.ts'
 import type { Schema, StateDatabase } from './database.ts'
@@ -15,6 +15,8 @@ export interface Failed {
   readonly status: number | null
   /** The profile key that SuprSend's answer names. */
   readonly key: string | null
+  /** These keys alone, everything else of the profile was sent; null: the whole user, or row. */
+  readonly keys: readonly string[] | null
   readonly message: string
   readonly attempts: number
   /** When the oldest change that SuprSend has not accepted was committed; null for rows. Milliseconds since 1970. */
@@ -39,12 +41,13 @@ async function listUsers(db: Kysely<Schema>, code: string | null, limit: number)
     code: string
     status: number | null
     key: string | null
+    keys: readonly string[] | null
     message: string | null
     attempts: number
     since_ms: number
   }>`
     select distinct_id, failure ->> 'code' as code, (failure ->> 'status')::int as status, failure ->> 'key' as key,
-      failure ->> 'message' as message, attempts, extract(epoch from coalesce(pending_since, changed_at))::float8 * 1000 as since_ms
+      failure -> 'keys' as keys, failure ->> 'message' as message, attempts, extract(epoch from coalesce(pending_since, changed_at))::float8 * 1000 as since_ms
     from profile where failure is not null and due_at is null ${ofCode(code)}
     order by failure ->> 'code', distinct_id limit ${limit}`.execute(db)
   return rows.map((row) => ({
@@ -53,6 +56,7 @@ async function listUsers(db: Kysely<Schema>, code: string | null, limit: number)
     code: row.code,
     status: row.status,
     key: row.key,
+    keys: row.keys,
     message: row.message ?? '',
     attempts: row.attempts,
     since: row.since_ms,
@@ -87,14 +91,27 @@ async function listUnusable(db: Kysely<Schema>, limit: number): Promise<readonly
 
 function rowFailure(code: keyof typeof ROW_FAILURES, row: string): Failed {
   const { message } = ROW_FAILURES[code]
-  return { distinctId: null, row, code, status: null, key: null, message, attempts: 0, since: null }
+  return { distinctId: null, row, code, status: null, key: null, keys: null, message, attempts: 0, since: null }
+}
+
+/** What happens to those who are set aside. */
+export type Remedy =
+  /** They are due at once. In the lane of backfills where they are many: live edits go before them. */
+  | 'retry'
+  /** What was refused is given up: nothing is sent until their rows change. */
+  | 'drop'
+
+function remedied(remedy: Remedy, lane: 0 | 1): RawBuilder<unknown> {
+  return remedy === 'retry'
+    ? sql`due_at = clock_timestamp(), attempts = 0, failure = null, lane = ${lane}`
+    : sql`dropped = p.failure ->> 'code', attempts = 0, failure = null, pending_since = null`
 }
 
 /**
- * Makes these users due at once, all or none.
+ * These users, all or none.
  * @throws SuprsyncError user_not_failed when one of them is not set aside; then nothing was changed.
  */
-export async function retryUsers(db: StateDatabase, distinctIds: readonly string[]): Promise<number> {
+export async function remedyUsers(db: StateDatabase, remedy: Remedy, distinctIds: readonly string[]): Promise<number> {
   const wanted = [...new Set(distinctIds)]
   return await db.transaction().execute(async (transaction) => {
     const { rows } = await sql<{ distinct_id: string }>`
@@ -102,26 +119,32 @@ export async function retryUsers(db: StateDatabase, distinctIds: readonly string
         select distinct_id from profile
         where distinct_id = any(${wanted}::text[]) and failure is not null and due_at is null
         order by distinct_id for update)
-      update profile p set due_at = clock_timestamp(), attempts = 0, failure = null, lane = 0
+      update profile p set ${remedied(remedy, 0)}
       from locked where p.distinct_id = locked.distinct_id
       returning p.distinct_id`.execute(transaction)
-    const retried = new Set(rows.map((row) => row.distinct_id))
-    const others = wanted.filter((id) => !retried.has(id))
+    const done = new Set(rows.map((row) => row.distinct_id))
+    const others = wanted.filter((id) => !done.has(id))
     if (others.length > 0) throw await notFailed(transaction, others)
-    return retried.size
+    return done.size
   })
 }
+
+/** The code of what was given up, of a `profile`; null: nothing was, or something else is wanted by now. */
+export const DROPPED_CODE = sql`case when due_at is null and desired_hash is distinct from synced_hash then dropped end`
 
 const MOST_NAMED = 10
 
 async function notFailed(db: Kysely<Schema>, distinctIds: readonly string[]): Promise<SuprsyncError> {
   const named = distinctIds.slice(0, MOST_NAMED)
-  const { rows } = await sql<{ distinct_id: string; due: boolean }>`
-    select distinct_id, due_at is not null as due from profile where distinct_id = any(${named}::text[])`.execute(db)
-  const known = new Map(rows.map((row) => [row.distinct_id, row.due]))
+  const { rows } = await sql<{ distinct_id: string; due: boolean; given_up: boolean }>`
+    select distinct_id, due_at is not null as due, ${DROPPED_CODE} is not null as given_up from profile where distinct_id = any(${named}::text[])`.execute(
+    db,
+  )
+  const known = new Map(rows.map((row) => [row.distinct_id, row]))
   const words = named.map((id) => {
-    const due = known.get(id)
-    return `${JSON.stringify(id)} (${due === undefined ? 'unknown' : due ? 'waits to be sent' : 'in step with SuprSend'})`
+    const row = known.get(id)
+    const rests = row?.given_up ? 'given up until its row changes' : 'in step with SuprSend'
+    return `${JSON.stringify(id)} (${row === undefined ? 'unknown' : row.due ? 'waits to be sent' : rests})`
   })
   const more = distinctIds.length > named.length ? ` and ${distinctIds.length - named.length} more` : ''
   return new SuprsyncError('user_not_failed', `Not set aside: ${words.join(', ')}${more}; nothing was changed.`, {
@@ -132,27 +155,25 @@ async function notFailed(db: Kysely<Schema>, distinctIds: readonly string[]): Pr
 /** Short enough that capture and senders hardly notice. */
 const BITE = 2_000
 
-/**
- * Makes all that are set aside due at once, or those of one code; each user once, even if it fails again meanwhile. In the lane
- * of backfills: live edits go before them.
- */
-export async function retryAllFailed(db: StateDatabase, code: string | null): Promise<number> {
-  let retried = 0
+/** All that are set aside, or those of one code; each user once, even if it fails again meanwhile. */
+export async function remedyAllFailed(db: StateDatabase, remedy: Remedy, code: string | null): Promise<number> {
+  let users = 0
   let after: { readonly code: string; readonly distinctId: string } = { code: '', distinctId: '' }
   for (;;) {
-    const bite = await retryBite(db, code, after)
-    retried += bite.retried
-    if (bite.last === null) return retried
+    const bite = await remedyBite(db, remedy, code, after)
+    users += bite.users
+    if (bite.last === null) return users
     after = bite.last
   }
 }
 
-async function retryBite(
+async function remedyBite(
   db: StateDatabase,
+  remedy: Remedy,
   code: string | null,
   after: { readonly code: string; readonly distinctId: string },
-): Promise<{ readonly retried: number; readonly last: typeof after | null }> {
-  const { rows } = await sql<{ retried: number; code: string | null; distinct_id: string | null }>`
+): Promise<{ readonly users: number; readonly last: typeof after | null }> {
+  const { rows } = await sql<{ users: number; code: string | null; distinct_id: string | null }>`
     with picked as materialized (
       select failure ->> 'code' as code, distinct_id from profile
       where failure is not null and due_at is null ${ofCode(code)}
@@ -162,14 +183,14 @@ async function retryBite(
       select distinct_id from profile
       where distinct_id in (select distinct_id from picked) and failure is not null and due_at is null
       order by distinct_id for update),
-    retried as (
-      update profile p set due_at = clock_timestamp(), attempts = 0, failure = null, lane = 1
+    changed as (
+      update profile p set ${remedied(remedy, 1)}
       from locked where p.distinct_id = locked.distinct_id
       returning p.distinct_id)
-    select (select count(*) from retried)::int as retried, last.code, last.distinct_id
+    select (select count(*) from changed)::int as users, last.code, last.distinct_id
     from (select) as one left join (select code, distinct_id from picked order by code desc, distinct_id desc limit 1) as last on true`.execute(
     db,
   )
-  const { retried = 0, code: lastCode = null, distinct_id: lastId = null } = rows[0] ?? {}
-  return { retried, last: lastCode === null || lastId === null ? null : { code: lastCode, distinctId: lastId } }
+  const { users = 0, code: lastCode = null, distinct_id: lastId = null } = rows[0] ?? {}
+  return { users, last: lastCode === null || lastId === null ? null : { code: lastCode, distinctId: lastId } }
 }

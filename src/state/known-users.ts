@@ -5,6 +5,7 @@ import type { KnownUser } from '../core/plan-report.ts'
 import type { Profile } from '../core/profile.ts'
 import type { Attempt } from '../core/unclear.ts'
 import type { Schema } from './database.ts'
+import { DROPPED_CODE } from './failed-store.ts'
 
 /** Those of `distinctIds` that have a profile in the state. */
 export async function readKnownUsers(
@@ -17,7 +18,7 @@ export async function readKnownUsers(
     sending: readonly Attempt[]
     set_aside: string | null
   }>`
-    select distinct_id, synced, sending, case when due_at is null then failure ->> 'code' end as set_aside
+    select distinct_id, synced, sending, coalesce(case when due_at is null then failure ->> 'code' end, ${DROPPED_CODE}) as set_aside
     from profile where distinct_id = any(${distinctIds}::text[])`.execute(db)
   return new Map(
     rows.map(({ distinct_id, synced, sending, set_aside }) => [

@@ -10,6 +10,7 @@ import { samplePercent } from '../core/sample.ts'
 import { textArray } from './array-literal.ts'
 import { readBounded } from './bounded-read.ts'
 import type { Schema, StateDatabase } from './database.ts'
+import { DROPPED_CODE } from './failed-store.ts'
 
 /** Nothing of it waits, is under way or is held. */
 const AT_REST = sql`(p.due_at is null and p.claimed_by is null and not p.held and not p.parked
@@ -32,7 +33,7 @@ export async function readStoredUsers(
     set_aside: string | null
   }>`
     select distinct_id, desired_hash, synced, synced_hash, not ${AT_REST} as pending,
-      case when due_at is null then failure ->> 'code' end as set_aside
+      coalesce(case when due_at is null then failure ->> 'code' end, ${DROPPED_CODE}) as set_aside
     from profile p where distinct_id = any(${distinctIds}::text[])`.execute(db)
   return new Map(
     rows.map((row) => [

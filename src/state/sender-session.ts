@@ -15,9 +15,11 @@ import { CHANNEL, sendersPayload } from './notice.ts'
 export interface JoinOptions {
   readonly connection: pg.ClientConfig
   readonly schema: string
-  /** Of the API key: what is said of one says nothing of another. */
-  readonly keyHash: string
+  /** Of SuprSend's address and the API key: what is said of one says nothing of another. */
+  readonly accountHash: string
   readonly stuckAfterMs: number
+  /** See mostSenders (core/buckets.ts). */
+  readonly most: number
   /** Something may be due. */
   readonly onWork: () => void
   /** A sender came, went, gave up buckets, or has news. */
@@ -39,8 +41,9 @@ interface SeenLock {
 interface SeenSender {
   readonly id: string
   readonly pid: number
+  readonly most: number
   readonly silent_ms: number
-  readonly news: { readonly kind: string; readonly key: string; readonly left_ms: number | null } | null
+  readonly news: { readonly kind: string; readonly account: string; readonly left_ms: number | null } | null
 }
 
 export class StateSenderSession implements SenderSession {
@@ -75,7 +78,7 @@ export class StateSenderSession implements SenderSession {
         if (payload === sendersPayload(schema)) onSenders()
       })
       const own = { id: randomUUID(), fence: randomUUID() }
-      const isFirst = await register(session, schema, own)
+      const isFirst = await register(session, options, own)
       if (isFirst !== null) return new StateSenderSession(session, options, { ...own, isFirst })
     } catch (error) {
       await session[Symbol.asyncDispose]()
@@ -100,7 +103,7 @@ export class StateSenderSession implements SenderSession {
       senders: readonly SeenSender[] | null
     }>(
       `select (select json_agg(json_build_object('number', l.objid::int, 'pid', l.pid)) from pg_locks l where ${HELD}) as locks,
-        (select json_agg(json_build_object('id', id, 'pid', pid, 'silent_ms', extract(epoch from clock_timestamp() - seen_at) * 1000,
+        (select json_agg(json_build_object('id', id, 'pid', pid, 'most', most, 'silent_ms', extract(epoch from clock_timestamp() - seen_at) * 1000,
           'news', case when news is not null then news || jsonb_build_object('left_ms', (news ->> 'untilMs')::float8 - extract(epoch from clock_timestamp()) * 1000) end)
           order by started_at, id) from sender) as senders`,
       [this.#name],
@@ -122,6 +125,7 @@ export class StateSenderSession implements SenderSession {
     return {
       senders: senders.map(({ id }) => id),
       owners,
+      most: Math.min(this.#options.most, ...senders.map(({ most }) => most)),
       news: others.flatMap(({ news }) => this.#readNews(news)),
       stuck: others
         .filter(({ silent_ms: silentMs }) => silentMs > this.#options.stuckAfterMs)
@@ -130,10 +134,10 @@ export class StateSenderSession implements SenderSession {
   }
 
   #readNews(news: SeenSender['news']): readonly HostNews[] {
-    if (news === null) return []
+    if (news === null || news.account !== this.#options.accountHash) return []
     if (news.kind === 'throttled')
       return (news.left_ms ?? 0) > 0 ? [{ kind: 'throttled', forMs: news.left_ms ?? 0 }] : []
-    return news.kind === 'unauthorized' && news.key === this.#options.keyHash ? [{ kind: 'unauthorized' }] : []
+    return news.kind === 'unauthorized' ? [{ kind: 'unauthorized' }] : []
   }
 
   /** @throws SuprsyncError `sender_unknown`: somebody has taken it for gone. */
@@ -173,13 +177,13 @@ export class StateSenderSession implements SenderSession {
   }
 
   async tell(news: HostNews): Promise<void> {
-    const { keyHash } = this.#options
+    const { accountHash } = this.#options
     const forMs = news.kind === 'throttled' ? news.forMs : null
     const kind = news.kind === 'open' ? null : news.kind
     await this.#session.query(
-      `update sender set news = case when $2::text is not null then jsonb_build_object('kind', $2::text, 'key', $3::text,
+      `update sender set news = case when $2::text is not null then jsonb_build_object('kind', $2::text, 'account', $3::text,
         'untilMs', extract(epoch from clock_timestamp()) * 1000 + $4::float8) end where id = $1`,
-      [this.id, kind, keyHash, forMs],
+      [this.id, kind, accountHash, forMs],
     )
     await this.#call()
   }
@@ -213,7 +217,7 @@ export class StateSenderSession implements SenderSession {
 /** @returns whether nobody else has sent of late; null: not now. */
 async function register(
   session: DirectSession,
-  schema: string,
+  { schema, most }: JoinOptions,
   own: { readonly id: string; readonly fence: string },
 ): Promise<boolean | null> {
   const name = lockName(schema)
@@ -229,9 +233,9 @@ async function register(
   // The server uses its numbers again.
   await session.query('delete from sender where pid = pg_backend_pid()')
   await session.query(
-    `insert into sender (id, fence, pid, backend_start, host, process)
-     select $1, $2, pg_backend_pid(), (select backend_start from pg_stat_activity where pid = pg_backend_pid()), $3, $4`,
-    [own.id, own.fence, hostname(), process.pid],
+    `insert into sender (id, fence, pid, backend_start, host, process, most)
+     select $1, $2, pg_backend_pid(), (select backend_start from pg_stat_activity where pid = pg_backend_pid()), $3, $4, $5`,
+    [own.id, own.fence, hostname(), process.pid, most],
   )
   await session.query('select pg_notify($1, $2)', [CHANNEL, sendersPayload(schema)])
   return !(others?.recent ?? false)

@@ -6,12 +6,16 @@ import type { Answer } from '../core/api.ts'
 import { errorCode } from '../core/error.ts'
 import type { Json } from '../core/json.ts'
 import { isDeeperThan } from '../core/json-text.ts'
+import { decodeContent } from './content-coding.ts'
 
 /** A user object is a few kilobytes; what is larger is no answer of this API. */
 export const MAX_BODY_BYTES = 1_048_576
 
 /** More than any message; what is of no use is not kept. */
 const CUT_BYTES = 4_096
+
+/** A body of a megabyte may come byte by byte, and each byte as a Buffer would take a hundred. */
+const MOST_CHUNKS = 1_000
 
 /** What reads an answer recurses: 90,000 arrays fit into the bound above and would overflow the stack. */
 const MAX_DEPTH = 256
@@ -21,6 +25,7 @@ export class AnswerBuffer {
   started = false
   #status: number | null = null
   #retryAfterMs: number | null = null
+  #coding = ''
   #chunks: Buffer[] = []
   #bytes = 0
 
@@ -28,6 +33,7 @@ export class AnswerBuffer {
   begin(status: number, headers: IncomingHttpHeaders, nowMs: number): void {
     this.#status = status
     this.#retryAfterMs = parseRetryAfter(headers['retry-after'], headers.date, nowMs)
+    this.#coding = String(headers['content-encoding'] ?? '')
   }
 
   /** False once the body is over the bound: stop reading. */
@@ -37,19 +43,35 @@ export class AnswerBuffer {
       this.#chunks = this.#chunks.slice(0, 1)
       return false
     }
+    if (this.#chunks.length >= MOST_CHUNKS) this.#chunks = [Buffer.concat(this.#chunks)]
     this.#chunks.push(chunk)
     return true
   }
 
   whole(): Answer {
-    return this.#answered(parseBody(this.#chunks))
+    const raw = this.#raw()
+    const decoded = decodeContent(raw, this.#coding, MAX_BODY_BYTES)
+    // What cannot be read is shown as it came: it must not pass for an answer without a body.
+    if (decoded.kind === 'unreadable') return this.#answered(parseBody(raw))
+    return this.#answered(decoded.kind === 'whole' ? parseBody(decoded.bytes) : pageStart(decoded.start))
   }
 
   broken(error: unknown): Answer {
     const status = this.#status
     if (status !== null && (this.#bytes > MAX_BODY_BYTES || (status >= 200 && status < 300)))
-      return this.#answered(pageStart(this.#chunks))
+      return this.#answered(this.#startOfPage())
     return { kind: this.started ? 'unclear' : 'unsent', code: errorCode(error) ?? 'unknown' }
+  }
+
+  #startOfPage(): Json {
+    const decoded = decodeContent(this.#raw(), this.#coding, MAX_BODY_BYTES)
+    if (decoded.kind === 'unreadable') return null
+    return pageStart(decoded.kind === 'whole' ? decoded.bytes : decoded.start)
+  }
+
+  #raw(): Buffer {
+    const [first, ...more] = this.#chunks
+    return first !== undefined && more.length === 0 ? first : Buffer.concat(this.#chunks)
   }
 
   #answered(body: Json): Answer {
@@ -58,16 +80,15 @@ export class AnswerBuffer {
 }
 
 /** The beginning of a body that was cut, if it is a web page's: it must not pass for the API's. Else null. */
-function pageStart(chunks: readonly Buffer[]): Json {
-  const text = Buffer.concat(chunks).toString('utf8', 0, CUT_BYTES)
+function pageStart(bytes: Buffer): Json {
+  const text = bytes.toString('utf8', 0, CUT_BYTES)
   return text.trimStart().startsWith('<') ? text : null
 }
 
 /** JSON, else the text itself, else null when empty. JSON that is too deep stays text, cut. */
-export function parseBody(chunks: readonly Buffer[]): Json {
-  const first = chunks[0]
-  if (first === undefined) return null
-  const text = (chunks.length === 1 ? first : Buffer.concat(chunks)).toString('utf8')
+export function parseBody(bytes: Buffer): Json {
+  if (bytes.length === 0) return null
+  const text = bytes.toString('utf8')
   try {
     const value: Json = JSON.parse(text)
     return isDeeperThan(value, MAX_DEPTH) ? text.slice(0, CUT_BYTES) : value

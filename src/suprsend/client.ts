@@ -2,11 +2,12 @@
 // redirects, no conclusions. Guarantees: `send` does not reject for what networks do; no connection carries two requests at
 // once; bodies and credentials appear in no error. Uses `dispatch`, which spares undici's stream per
 // response and tells exactly whether anything was written.
-import { type Dispatcher, Pool } from 'undici'
+import { buildConnector, type Dispatcher, Pool } from 'undici'
 import type { Answer, ApiRequest } from '../core/api.ts'
 import { SuprsyncError } from '../core/error.ts'
 import { ABORTED } from '../core/outcome.ts'
 import { AnswerBuffer } from './answer.ts'
+import { passOverContinue } from './interim-answer.ts'
 import { type WireRequest, wireRequest } from './request.ts'
 
 export interface ClientOptions {
@@ -36,22 +37,30 @@ export interface SuprsendClient extends AsyncDisposable {
 export function createClient(options: ClientOptions): SuprsendClient {
   const base = new URL(options.baseUrl)
   const basePath = base.pathname.replace(/\/+$/, '')
+  const connect = buildConnector({ allowH2: false, timeout: options.connectTimeoutMs })
   const pool = new Pool(base.origin, {
     connections: options.maxInFlight,
     pipelining: 1,
     // One request a connection is what `unclear` and the bound on requests in flight are reasoned about.
     allowH2: false,
-    connect: { timeout: options.connectTimeoutMs },
+    connect: (to, done) =>
+      connect(to, (...[error, socket]) => {
+        if (error !== null) return done(error, null)
+        passOverContinue(socket)
+        done(null, socket)
+      }),
     headersTimeout: options.headersTimeoutMs,
     bodyTimeout: options.bodyTimeoutMs,
   })
   const headers = {
     authorization: `Bearer ${options.apiKey.reveal()}`,
     'content-type': 'application/json',
+    // Without it any coding would be right (RFC 9110, 12.5.3). Who compresses all the same is understood.
+    'accept-encoding': 'identity',
     'user-agent': options.userAgent,
   }
-  // A body that trickles in would never meet undici's own time-out, which every chunk begins anew.
-  const bodyLimitMs = options.headersTimeoutMs + options.bodyTimeoutMs
+  // Undici's own time-outs begin anew with every chunk of a body, and with every interim answer (1xx).
+  const limitMs = options.headersTimeoutMs + options.bodyTimeoutMs
   let closing: Promise<void> | null = null
   let destroying: Promise<void> | null = null
 
@@ -68,7 +77,7 @@ export function createClient(options: ClientOptions): SuprsendClient {
     send: async (userId, request, signal, mayLeave = () => true) => {
       const wire = wireRequest(basePath, userId, request)
       if (signal.aborted) return { kind: 'unsent', code: ABORTED }
-      return exchange(pool, wire, headers, { signal, mayLeave, bodyLimitMs })
+      return exchange(pool, wire, headers, { signal, mayLeave, limitMs })
     },
     close,
     destroy,
@@ -79,23 +88,25 @@ export function createClient(options: ClientOptions): SuprsendClient {
 interface Limits {
   readonly signal: AbortSignal
   readonly mayLeave: () => boolean
-  readonly bodyLimitMs: number
+  /** For the whole of an answer, from when the request is written. */
+  readonly limitMs: number
 }
 
 function exchange(
   pool: Pool,
   wire: WireRequest,
   headers: Readonly<Record<string, string>>,
-  { signal, mayLeave, bodyLimitMs }: Limits,
+  { signal, mayLeave, limitMs }: Limits,
 ): Promise<Answer> {
   return new Promise((resolve) => {
     const buffer = new AnswerBuffer()
     let controller: Dispatcher.DispatchController | null = null
     let settled = false
-    let bodySinceMs = 0
+    let limit: NodeJS.Timeout | undefined
     const settle = (answer: Answer) => {
       if (settled) return
       settled = true
+      clearTimeout(limit)
       signal.removeEventListener('abort', abort)
       resolve(answer)
     }
@@ -113,15 +124,13 @@ function exchange(
         if (settled) return given.abort(new SuprsyncError(ABORTED, 'given up'))
         controller = given
         buffer.started = true
+        limit = setTimeout(() => given.abort(new SuprsyncError('answer_too_slow', 'the answer took too long')), limitMs)
       },
       onResponseStart(_, status, responseHeaders) {
-        bodySinceMs = Date.now()
-        buffer.begin(status, responseHeaders, bodySinceMs)
+        buffer.begin(status, responseHeaders, Date.now())
       },
       onResponseData(given, chunk) {
-        if (!buffer.add(chunk)) return given.abort(new SuprsyncError('answer_too_large', 'the answer is too large'))
-        if (Date.now() - bodySinceMs <= bodyLimitMs) return
-        given.abort(new SuprsyncError('answer_too_slow', 'the answer took too long'))
+        if (!buffer.add(chunk)) given.abort(new SuprsyncError('answer_too_large', 'the answer is too large'))
       },
       onResponseEnd: () => settle(buffer.whole()),
       onResponseError: (_, error) => fail(error),

@@ -15,9 +15,7 @@ export interface BucketShareOptions {
   readonly session: SenderSession
   readonly buckets: HeldBuckets
   readonly deliver: Pick<Deliver, 'wake' | 'quietBuckets' | 'inHand' | 'accepted' | 'turnedAtMs'>
-  readonly gate: Pick<Gate, 'hold' | 'tell' | 'inFlight' | 'mostInFlight' | 'probers'>
-  /** See mostSenders (core/buckets.ts). */
-  readonly mostSenders: number
+  readonly gate: Pick<Gate, 'hold' | 'tell' | 'isFitting' | 'probers'>
   /** Without a word for so long others take it for stuck. */
   readonly stuckAfterMs: number
   readonly metrics: Metrics
@@ -29,6 +27,8 @@ const LOOK_MS = 1_000
 const LEAVING_MS = 20
 /** How often it says that it makes progress. */
 const BEAT_MS = 5_000
+
+const NOTHING = { keep: [], take: [] } as const
 
 export class BucketShare {
   readonly #options: BucketShareOptions
@@ -74,11 +74,11 @@ export class BucketShare {
 
   /** One look, and what follows from it. */
   async turn({ stopping }: { readonly stopping: boolean }): Promise<void> {
-    const { session, buckets, deliver, gate, mostSenders } = this.#options
+    const { session, buckets, deliver, gate } = this.#options
     const view = await session.look(this.#beat())
     this.#learn(view)
-    const most = stopping ? 0 : mostSenders
-    const { keep, take } = shareBuckets(view, { me: session.id, leaving: buckets.leaving, most })
+    const wanted = shareBuckets(view, { me: session.id, leaving: buckets.leaving })
+    const { keep, take } = stopping ? NOTHING : wanted
     const before = buckets.open.length
     buckets.keep(keep)
     if (buckets.open.length > before) deliver.wake()
@@ -94,7 +94,7 @@ export class BucketShare {
     const { session, buckets, deliver, gate } = this.#options
     const quiet = deliver.quietBuckets()
     gate.hold((buckets.size - quiet.length) / BUCKETS)
-    if (quiet.length === 0 || gate.inFlight > gate.mostInFlight) return
+    if (quiet.length === 0 || !gate.isFitting) return
     await session.give(quiet)
     buckets.drop(quiet)
   }

@@ -9,9 +9,11 @@ import type { AttemptRecord, Claim, Claimed, DeliveryState, ProfileSink } from '
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Metrics } from '../core/metrics.ts'
-import { outcomeOf, UNREADABLE } from '../core/outcome.ts'
-import { type AttemptEnd, type AttemptPolicy, attemptUser, brokenAttempt } from './attempt.ts'
+import { outcomeOf, UNREADABLE, unreadable } from '../core/outcome.ts'
+import { attemptUser } from './attempt.ts'
+import { type AttemptEnd, brokenAttempt } from './attempt-record.ts'
 import type { KnownSecrets } from './attempt-secrets.ts'
+import type { AttemptPolicy } from './attempt-state.ts'
 import { DoubtfulClaims } from './doubtful-claims.ts'
 import type { Gate } from './gate.ts'
 import type { HeldBuckets } from './held-buckets.ts'
@@ -26,6 +28,8 @@ export interface DeliverOptions {
   readonly policy: AttemptPolicy
   /** The texts that profiles refer to (core/secret-reference.ts), by fingerprint. */
   readonly secrets: KnownSecrets
+  /** Who fails for so long is set aside; null, or absent: nobody is. */
+  readonly giveUpAfterMs?: number | null
   readonly metrics: Metrics
   readonly log: Logger
   readonly failPoints: FailPoints
@@ -49,6 +53,8 @@ export class Deliver {
   readonly #users = new Set<string>()
   readonly #doubtful: DoubtfulClaims
   readonly #refusals = new Refusals()
+  /** When somebody was last accepted. */
+  #acceptedAt: number | null = null
   #claiming = true
   /** How long to wait after a claim that took nothing of what is due: doubles, until there is news. */
   #fruitlessMs = LEAST_WAIT_MS
@@ -189,8 +195,18 @@ export class Deliver {
 
   async #attempt(claim: Claim): Promise<AttemptEnd> {
     try {
-      const { policy, secrets } = this.#options
-      const end = await attemptUser(claim, { policy, secrets, send: (_, request) => this.#send(claim, request) })
+      const { policy, secrets, giveUpAfterMs = null } = this.#options
+      // Looked at when the attempt ends: others are accepted meanwhile.
+      const acceptedAt = () => this.#acceptedAt
+      const patience = {
+        giveUpAfterMs,
+        get acceptedAt() {
+          return acceptedAt()
+        },
+      }
+      const progress = { begun: false }
+      const send = (_: string, request: ApiRequest) => this.#send(claim, request, progress)
+      const end = await attemptUser(claim, { policy, secrets, send, patience })
       if (end.kind === 'accepted') this.#refusals.forget(claim.distinctId)
       this.#observe(claim, end)
       return end
@@ -200,15 +216,16 @@ export class Deliver {
     }
   }
 
-  async #send(claim: Claim, request: ApiRequest): Promise<Outcome | null> {
+  async #send(claim: Claim, request: ApiRequest, progress: { begun: boolean }): Promise<Outcome | null> {
     const { gate, log, state } = this.#options
     const { distinctId } = claim
-    if (!(await gate.enter(() => (claim.loses ? state.mayLose(claim) : true)))) return null
+    if (!(await gate.enter(() => (claim.loses ? state.mayLose(claim) : true), progress))) return null
     let outcome = UNREADABLE
     const startedAt = performance.now()
     try {
       const drawn = await this.#exchange(distinctId, request)
       outcome = this.#refusals.judge(distinctId, drawn, gate.host.kind)
+      progress.begun = outcome.kind === 'accepted'
     } catch (error) {
       log.error({ err: error, distinct_id: distinctId }, 'a request broke; will be retried')
     } finally {
@@ -227,7 +244,9 @@ export class Deliver {
       answer.kind === 'answered' ? answer.status : answer.kind,
       performance.now() - startedAt,
     )
-    return outcomeOf(request.kind, answer)
+    const kind = unreadable(request.kind, answer)
+    if (kind !== null) metrics.unreadableAnswer(kind)
+    return outcomeOf(request, answer)
   }
 
   #observe(claim: Claim, end: AttemptEnd): void {
@@ -236,11 +255,19 @@ export class Deliver {
     switch (end.kind) {
       case 'accepted':
         this.#accepted += 1
-        if (end.sent) metrics.accepted(Date.now() - claim.pendingSince)
+        if (end.sent) {
+          this.#acceptedAt = Date.now()
+          metrics.accepted(Date.now() - claim.pendingSince)
+        }
         if (end.drifted) {
           metrics.drift()
           log.warn(user, 'suprsend keeps this profile in another form than it was sent')
         }
+        if (end.record.failure !== null)
+          log.warn(
+            { ...user, ...end.record.failure },
+            'a part of a profile is refused; it is set aside and the rest was sent',
+          )
         log.debug({ ...user, sent: end.sent }, 'profile accepted')
         return
       case 'failed':

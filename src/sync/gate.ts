@@ -42,6 +42,7 @@ export interface GateOptions {
 
 interface Waiter {
   readonly resolve: (passed: boolean) => void
+  readonly begun: boolean
 }
 
 export class Gate {
@@ -53,8 +54,6 @@ export class Gate {
   #host: HostState = HOST_OPEN
   #probers = 1
   #waiters: Waiter[] = []
-  /** Who waits until no more is under way than is held. */
-  #fitting: (() => void)[] = []
   #timer: NodeJS.Timeout | null = null
   #closed = false
 
@@ -88,21 +87,17 @@ export class Gate {
 
   /**
    * The part of the deployment that is held from now on, 0 to 1. Of a gain the rate counts a second later, unless `settled`:
-   * nobody else can have used it within the last second. Before giving something up: hold less, wait for `fitting`, and
+   * nobody else can have used it within the last second. Before giving something up: hold less, wait until it `isFitting`, and
    * only then let others have it.
    */
   hold(fraction: number, { settled }: { readonly settled: boolean } = { settled: false }): void {
     this.#limiter = holdFraction(this.#limiter, { fraction, settled }, performance.now())
-    this.#release()
     this.#pump()
   }
 
-  /** Resolves when no more requests are under way than what is held allows. */
-  async fitting(): Promise<void> {
-    if (fits(this.#limiter)) return
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#fitting.push(resolve)
-    await promise
+  /** No more requests are under way than what is held allows. */
+  get isFitting(): boolean {
+    return fits(this.#limiter)
   }
 
   /** Live senders, this one included: each probes the more rarely. */
@@ -130,17 +125,21 @@ export class Gate {
   /**
    * Resolves to true when a request may leave, which then must end with `leave`; to false when the gate was closed.
    * @param mayLeave asked when its turn has come: what was right before it waited may not be so any more.
+   * @param begun it goes on with what an accepted request began: that may leave after `close` too, where nothing stands in
+   * its way, or all of it would be sent again.
    */
-  async enter(mayLeave: () => true | Promise<boolean> = () => true): Promise<boolean> {
-    if (this.#closed) return false
+  async enter(
+    mayLeave: () => true | Promise<boolean> = () => true,
+    { begun }: { readonly begun: boolean } = { begun: false },
+  ): Promise<boolean> {
+    if (this.#closed && !begun) return false
     const { promise, resolve } = Promise.withResolvers<boolean>()
-    this.#waiters.push({ resolve })
+    this.#waiters.push({ resolve, begun })
     this.#pump()
     if (!(await promise)) return false
     // The guard last, just before the request leaves: who waited here, or for an answer, may have stood still meanwhile.
     if ((await isTrue(mayLeave())) && (await isTrue(this.#guard.check()))) return true
     this.#limiter = releaseSlot(this.#limiter)
-    this.#release()
     this.#pump()
     return false
   }
@@ -167,28 +166,36 @@ export class Gate {
     this.#metrics.requestsInFlight(this.#limiter.inFlight)
     const news = newsOf(before, this.#host, outcome, nowMs)
     if (news !== null) this.#onNews(news)
-    this.#release()
     this.#pump()
   }
 
-  /** Lets nobody in any more; who waits is told. */
+  /** Lets nobody in any more but who goes on with what was begun; who waits is told. */
   close(): void {
     if (!this.#closed) this.#metrics.watchLimiter(null)
     this.#closed = true
     this.#guard[Symbol.dispose]()
     if (this.#timer) clearTimeout(this.#timer)
-    for (const waiter of this.#waiters.splice(0)) waiter.resolve(false)
+    this.#turnAway((waiter) => !waiter.begun)
+    this.#pump()
+  }
+
+  #turnAway(who: (waiter: Waiter) => boolean): void {
+    const [gone, left] = [this.#waiters.filter(who), this.#waiters.filter((waiter) => !who(waiter))]
+    this.#waiters = left
+    for (const waiter of gone) waiter.resolve(false)
   }
 
   #pump(): void {
-    while (this.#waiters.length > 0 && !this.#closed) {
+    while (this.#waiters.length > 0) {
       const nowMs = performance.now()
       const hostMs = hostWaitMs(this.#host, nowMs)
-      if (hostMs > 0) return this.#later(hostMs)
+      // Who closes waits neither for a host nor for a share that is given up.
+      if (hostMs > 0) return this.#closed ? this.#turnAway(() => true) : this.#later(hostMs)
       const taken = takeSlot(this.#limiter, nowMs)
       this.#limiter = taken.state
       if (taken.kind !== 'go') {
         if (taken.waitMs !== null) this.#later(taken.waitMs)
+        else if (this.#closed && this.#limiter.inFlight === 0) this.#turnAway(() => true)
         return
       }
       this.#next({ kind: 'sent' })
@@ -203,11 +210,6 @@ export class Gate {
       this.#timer = null
       this.#pump()
     }, delayMs)
-  }
-
-  #release(): void {
-    if (this.#fitting.length === 0 || !fits(this.#limiter)) return
-    for (const resolve of this.#fitting.splice(0)) resolve()
   }
 
   #next(event: HostEvent): void {

@@ -7,7 +7,7 @@ import { BUCKETS } from '../core/buckets.ts'
 import type { ProfileSink } from '../core/delivery-port.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Metrics } from '../core/metrics.ts'
-import { lookedAt, outcomeOf, refusedAlone, UNREADABLE } from '../core/outcome.ts'
+import { lookedAt, outcomeOf, refusedAlone, UNREADABLE, unreadable } from '../core/outcome.ts'
 import type { Looked } from '../core/plan-report.ts'
 import { beforeLook, isDrift, judge, type ReconcilePolicy } from '../core/reconcile.ts'
 import { type ReconcileState, repairOf, type SampledUser } from '../core/reconcile-port.ts'
@@ -102,6 +102,8 @@ export class Reconcile {
     const answer = await sink.send(distinctId, { kind: 'get' }, stop, () => gate.stillOurs() === true)
     const status = answer.kind === 'answered' ? answer.status : answer.kind
     metrics.apiRequest('get', status, performance.now() - startedAt)
+    const kind = unreadable('get', answer)
+    if (kind !== null) metrics.unreadableAnswer(kind)
     const outcome = outcomeOf('get', answer)
     // What refuses this one user must not keep the others waiting (P6); what refuses all, deliveries find themselves.
     return outcome.kind === 'stop' && outcome.failure.status !== 401 ? refusedAlone(outcome.failure) : outcome

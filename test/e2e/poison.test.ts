@@ -52,6 +52,35 @@ test('one user is always answered 400: the others flow, and it is listed without
   expect(await failures(database)).toEqual([])
 })
 
+test('one value is refused by name: it alone is set aside, the rest flows, and what it took the place of goes', async () => {
+  await using world = await createWorld()
+  const { database, emulator, service } = world
+  const edit = (set: string) =>
+    database.query(`UPDATE users SET ${set}, version = nextval('user_version') WHERE id = 13`)
+  const held = () => emulator.users().get('13')
+  const config = ['--config', service.config.file]
+  const list = async () => JSON.parse((await run(NODE, [BIN, 'failed', 'list', '--json', ...config])).stdout)
+
+  // A refused request may have stored some of it all the same.
+  emulator.settings({ refusedValues: ['poison@example.com'], refusalReading: 'stored' })
+  await edit("email = 'poison@example.com', name = 'Thirteen'")
+  await until(async () => (await failures(database)).length === 1, { what: 'the key to be set aside' })
+  expect(held()).toMatchObject({ channels: { $sms: [expect.any(String)] }, properties: { name: 'Thirteen' } })
+  expect(held()?.channels.$email ?? []).toEqual([])
+  await database.query("UPDATE users SET name = 'others', version = nextval('user_version') WHERE id <> 13")
+  await expectConverged({ database, emulator, config: service.config, failedIds: ['13'] })
+  const listed = await list()
+  expect(listed).toMatchObject({ failed: [{ id: '13', code: 'invalid_value', key: '$email', keys: ['$email'] }] })
+  for (const told of [JSON.stringify(listed), JSON.stringify(service.log())])
+    expect(told).not.toMatch(/poison|@example/i)
+
+  await run(NODE, [BIN, 'failed', 'drop', '13', '--yes', ...config])
+  expect(await list()).toEqual({ failed: [], more: false })
+  await edit("email = 'thirteen@example.com'")
+  await expectConverged({ database, emulator, config: service.config })
+  expect(await failures(database)).toEqual([])
+})
+
 test('the key is refused: nobody is failed, few requests are made, and sending resumes within 16 s of its being good', async () => {
   await using world = await createWorld()
   const { database, emulator, service } = world

@@ -120,7 +120,8 @@ async function renameAll(database: TestDatabase, name: string): Promise<void> {
 async function endSessions(database: TestDatabase, { pid }: Service): Promise<readonly unknown[]> {
   const ended = await database.query(
     `SELECT application_name AS name, pg_terminate_backend(pid) FROM pg_stat_activity
-     WHERE datname = current_database() AND (application_name = 'suprsync capture' OR backend_type = 'walsender'
+     WHERE datname = current_database() AND (backend_type = 'walsender'
+       OR pid = (SELECT l.pid FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.objid = 0)
        OR pid = (SELECT s.pid FROM suprsync.sender s WHERE s.process = $1))`,
     [pid],
   )

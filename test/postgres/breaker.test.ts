@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { approveLosses, approveRejected, lookAtLosses, rejectLosses } from '../../src/state/breaker-decision.ts'
 import { countHeld, readBreaker } from '../../src/state/breaker-store.ts'
-import { retryAllFailed, retryUsers } from '../../src/state/failed-store.ts'
+import { remedyAllFailed, remedyUsers } from '../../src/state/failed-store.ts'
 import { type BreakerState, breakerState, FULL, ids, NO_SMS } from '../support/breaker-state.ts'
 
 const USERS = ids(1, 40)
@@ -145,7 +145,7 @@ test.each(['held when it was refused', 'refused before the breaker opened'])(
     await it.write(ids(2, 10), null)
     await it.record(claims, { synced: FULL, attempts: 1, failure: REFUSED })
     await it.deliver()
-    await retryAllFailed(it.db, null)
+    await remedyAllFailed(it.db, 'retry', null)
     expect(await it.deliver()).toEqual([])
     expect(await it.user('u001')).toMatchObject({ held: true, due: false, synced: FULL })
     const shown = await lookAtLosses(it.db)
@@ -162,7 +162,7 @@ test('failed retry of somebody who was rejected deletes nobody', async () => {
   await it.record(await it.claim(), { synced: FULL, attempts: 1, failure: REFUSED })
   await it.write(ids(2, 10), null)
   await rejectLosses(it.db, await lookAtLosses(it.db))
-  await retryUsers(it.db, ['u001'])
+  await remedyUsers(it.db, 'retry', ['u001'])
   expect(await it.deliver()).toEqual([])
 })
 

@@ -1,7 +1,7 @@
 // `suprsync failed` as it is run: what it lists and never prints, whom it makes due again, and that a running service notices.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
-import { listFailed, retryAllFailed } from '../../src/state/failed-store.ts'
+import { listFailed, remedyAllFailed } from '../../src/state/failed-store.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { install, runCommand } from '../support/installation.ts'
 import { CANARY, makeState, CANARY_PROFILE as PROFILE, seedProfiles, seedRows } from '../support/seeded-state.ts'
@@ -26,6 +26,12 @@ async function withFailures(database: TestDatabase) {
     { id: 'b-user', desired: PROFILE, failure: INVALID, attempts: 3 },
     { id: 'a-user', desired: PROFILE, failure: INVALID, attempts: 1 },
     { id: 'large', desired: PROFILE, failure: { code: 'too_large', status: 413 }, attempts: 1 },
+    {
+      id: 'partly',
+      desired: PROFILE,
+      failure: { ...INVALID, code: 'z_partly', keys: ['$email', '$sms'] },
+      attempts: 1,
+    },
     { id: 'waiting', desired: PROFILE, failure: { code: 'server_error', status: 500 }, attempts: 2, due: true },
     { id: 'fine', desired: PROFILE },
   ])
@@ -52,14 +58,16 @@ describe('list', () => {
     const json = await installation.run('failed', 'list', '--json')
     expect(json).toMatchObject({ code: 0, stderr: '' })
     const since = expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/)
-    const user = { row: null, code: 'invalid_value', status: 400, key: '$email', message: INVALID.message, since }
-    const row = { status: null, key: null, attempts: 0, since: null }
+    const invalid = { code: 'invalid_value', status: 400, key: '$email', keys: null, message: INVALID.message }
+    const user = { row: null, ...invalid, since }
+    const row = { status: null, key: null, keys: null, attempts: 0, since: null }
     expect(JSON.parse(json.stdout)).toEqual({
       more: false,
       failed: [
         { ...user, id: 'a-user', attempts: 1 },
         { ...user, id: 'b-user', attempts: 3 },
-        { id: 'large', row: null, code: 'too_large', status: 413, key: null, message: '', attempts: 1, since },
+        { ...user, id: 'large', code: 'too_large', status: 413, key: null, message: '', attempts: 1 },
+        { ...user, id: 'partly', code: 'z_partly', keys: ['$email', '$sms'], attempts: 1 },
         {
           ...row,
           id: 'fine',
@@ -73,10 +81,11 @@ describe('list', () => {
     const text = await installation.run('failed') // `list` is what it does without another word
     expect(text).toMatchObject({ code: 0, stderr: '' })
     const lines = text.stdout.trimEnd().split('\n')
-    expect(lines).toHaveLength(6)
-    expect(lines[0]).toMatch(/^id +code +http +key +attempts +since +reason$/)
-    expect(lines[1]).toMatch(/^a-user +invalid_value +400 +\$email +1 +\S+Z +SuprSend refused a value$/)
-    expect(lines[5]).toMatch(/^\(row 13\) +invalid_distinct_id +- +- +0 +- +the row has no usable distinct_id$/)
+    expect(lines).toHaveLength(7)
+    expect(lines[0]).toMatch(/^id +code +http +aside +key +attempts +since +reason$/)
+    expect(lines[1]).toMatch(/^a-user +invalid_value +400 +user +\$email +1 +\S+Z +SuprSend refused a value$/)
+    expect(lines[4]).toMatch(/^partly +z_partly +400 +key +\$email, \$sms +1/)
+    expect(lines[6]).toMatch(/^\(row 13\) +invalid_distinct_id +- +row +- +0 +- +the row has no usable distinct_id$/)
     expect(json.stdout + text.stdout).not.toContain(CANARY)
   })
 
@@ -91,15 +100,15 @@ describe('list', () => {
       expect(await ids('duplicate_distinct_id')).toEqual(['fine'])
       expect(await ids('invalid_distinct_id')).toEqual([null])
       expect(await ids('server_error')).toEqual([]) // it is tried again, not set aside
-      expect(await ids(null, 4)).toEqual(['a-user', 'b-user', 'large', 'fine'])
+      expect(await ids(null, 5)).toEqual(['a-user', 'b-user', 'large', 'partly', 'fine'])
       expect(await ids(null, 2)).toEqual(['a-user', 'b-user'])
     } finally {
       await db.destroy()
     }
     const first = await installation.run('failed', 'list', '--limit', '1', '--code', 'invalid_value')
     expect(first.stdout).toMatch(/^id .*\na-user .*\n… and more: --limit shows them\.\n$/)
-    const all = await installation.run('failed', 'list', '--limit', '5', '--json')
-    expect(JSON.parse(all.stdout)).toMatchObject({ failed: { length: 5 }, more: false })
+    const all = await installation.run('failed', 'list', '--limit', '6', '--json')
+    expect(JSON.parse(all.stdout)).toMatchObject({ failed: { length: 6 }, more: false })
     expect(await installation.run('failed', 'list', '--limit', '0')).toMatchObject({ code: 2, stdout: '' })
   })
 
@@ -158,9 +167,10 @@ describe('retry', () => {
     const bulk = ['a-user', 'b-user'].map((id) => ({ id, lane: 1, ...again }))
     expect(await database.query(due)).toEqual([...bulk, waiting])
     expect(JSON.parse((await installation.run('failed', 'retry', '--all', '--json')).stdout)).toMatchObject({
-      retried: 1,
+      retried: 2,
     })
-    expect(await database.query(due)).toEqual([...bulk, { id: 'large', lane: 1, ...again }, waiting])
+    const all = [...bulk, ...['large', 'partly'].map((id) => ({ id, lane: 1, ...again })), waiting]
+    expect(await database.query(due)).toEqual(all)
     expect((await installation.run('failed', 'retry', '--all')).stdout).toMatch(/nothing to send again/)
   })
 
@@ -192,9 +202,9 @@ describe('retry', () => {
          SELECT n::text, 0, now(), jsonb_build_object('code', (ARRAY['too_large', 'not_found', 'invalid_value'])[n % 3 + 1]), 4, '0/1'
          FROM generate_series(1, 5000) n`,
       )
-      expect(await retryAllFailed(db, 'too_large')).toBe(1666)
-      expect(await retryAllFailed(db, null)).toBe(3334)
-      expect(await retryAllFailed(db, null)).toBe(0)
+      expect(await remedyAllFailed(db, 'retry', 'too_large')).toBe(1666)
+      expect(await remedyAllFailed(db, 'retry', null)).toBe(3334)
+      expect(await remedyAllFailed(db, 'retry', null)).toBe(0)
       const [left] = await database.query(
         'SELECT count(*)::int FROM suprsync.profile WHERE due_at IS NULL OR attempts > 0',
       )
@@ -202,6 +212,41 @@ describe('retry', () => {
     } finally {
       await db.destroy()
     }
+  })
+})
+
+describe('drop', () => {
+  test('by id, code or all: nobody is due, and nobody is listed any more', async () => {
+    await using database = await createTestDatabase()
+    await using installation = await withFailures(database)
+    const ids = async () => JSON.parse((await installation.run('failed', 'list', '--json')).stdout).failed.length
+    // Nobody is here to be asked.
+    const unasked = await installation.run('failed', 'drop', '--all')
+    expect(unasked).toMatchObject({ code: 2, stdout: '' })
+    expect(unasked.stderr).toMatch(/^suprsync: usage_invalid: Give up .* everybody who is set aside\?.* --yes/)
+    expect(await ids()).toBe(6)
+    expect(await installation.run('failed', 'drop', 'a-user', '--yes')).toEqual({
+      code: 0,
+      stderr: '',
+      stdout: '1 user is set aside no more; nothing is sent of them until their rows change.\n',
+    })
+    const json = await installation.run('failed', 'drop', '--code', 'invalid_value', '--yes', '--json')
+    expect(JSON.parse(json.stdout)).toEqual({ dropped: 1 })
+    expect(await ids()).toBe(4)
+    const gone = await installation.run('failed', 'drop', 'a-user', '--yes')
+    expect(gone.stderr).toMatch(/^suprsync: user_not_failed: .*nothing was changed/)
+    const row = await installation.run('failed', 'drop', '--code', 'duplicate_distinct_id', '--yes')
+    expect(row.stderr).toMatch(/^suprsync: row_not_retriable: There is nothing to give up: /)
+    expect((await installation.run('failed', 'drop', '--all', '--yes')).stdout).toMatch(
+      /^2 users are set aside no more/,
+    )
+    expect((await installation.run('failed', 'drop', '--all', '--yes')).stdout).toMatch(/nothing to give up/)
+    expect(await ids()).toBe(2)
+    expect(await database.query(due)).toMatchObject([{ id: 'waiting' }])
+  })
+
+  test('choosing nobody is wrong usage', async () => {
+    expect(await runCommand(['failed', 'drop', '--yes'])).toMatchObject({ code: 2, stdout: '' })
   })
 })
 
@@ -231,11 +276,14 @@ describe('beside a running service', () => {
     await database.query(`INSERT INTO users VALUES ('u1', '${CANARY}@example.com')`)
     const entry = await until(async () => (await failed(service))[0], { what: 'the user to be set aside' })
     expect(JSON.stringify(entry)).not.toContain(CANARY)
-    expect(entry).toMatchObject({ id: 'u1', code: 'invalid_value', status: 400, key: '$email' })
-    expect(local.users().has('u1')).toBe(false)
+    expect(entry).toMatchObject({ id: 'u1', code: 'invalid_value', status: 400, keys: ['$email'] })
+    // Everything else of the user was sent.
+    const addresses = () => local.users().get('u1')?.channels.$email ?? []
+    expect(local.users().has('u1')).toBe(true)
+    expect(addresses()).toEqual([])
     const run = await runCommand(['failed', 'retry', 'u1', '--config', service.config.file])
     expect(run.stdout).toBe('1 user is due again; the running service sends them now.\n')
-    await until(() => local.users().has('u1'), { what: 'the user to be sent', timeoutMs: 3_000 })
+    await until(() => addresses().length === 1, { what: 'the address to be sent', timeoutMs: 3_000 })
     await until(async () => (await failed(service)).length === 0, { what: 'nobody to be set aside' })
     expect((await service.metrics()).get('suprsync_profiles_pending')).toBe(0)
   })

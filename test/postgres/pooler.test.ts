@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { errorCode } from '../../src/core/error.ts'
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
 import { connectionConfig, openClient } from '../../src/postgres/connection.ts'
-import { acquireCapture } from '../../src/state/capture-lock.ts'
+import { CaptureLock } from '../../src/state/capture-lock.ts'
 import { openStateDatabase } from '../../src/state/database.ts'
 import { migrate } from '../../src/state/migrations.ts'
 import { findPooler, SessionMark } from '../../src/state/pooler.ts'
@@ -88,19 +88,19 @@ test.each<[PoolerBehaviour, string]>([
   await using database = await createTestDatabase()
   await using pooler = await startPooler(database.url, { lends: 'session', options: 'forwarded' })
   const connection = connectionConfig(pooler.url)
-  await using before = await acquireCapture(connection, 'suprsync')
+  await using before = await new CaptureLock({ connection, schema: 'suprsync' }).acquire()
   expect(await before?.confirm()).toBe(true)
   pooler.become(behaviour)
   await before?.lost
   await using _ = await manySessions(pooler.url, 2, new SessionMark().option)
-  await expect(acquireCapture(connection, 'suprsync')).rejects.toMatchObject({ code })
+  await expect(new CaptureLock({ connection, schema: 'suprsync' }).acquire()).rejects.toMatchObject({ code })
   expect(await database.query("SELECT pid FROM pg_locks WHERE locktype = 'advisory'")).toEqual([])
 })
 
 test('one that refuses our settings is named', async () => {
   await using database = await createTestDatabase()
   await using pooler = await startPooler(database.url, { lends: 'session', options: 'refused' })
-  const refused = acquireCapture(connectionConfig(pooler.url), 'suprsync')
+  const refused = new CaptureLock({ connection: connectionConfig(pooler.url), schema: 'suprsync' }).acquire()
   await expect(refused).rejects.toMatchObject({ code: 'pooler_in_the_way' })
 })
 

@@ -15,8 +15,9 @@ async function join(database: TestDatabase, options: Partial<JoinOptions> = {}):
   const session = await StateSenderSession.join({
     connection: connectionConfig(database.url),
     schema: 'suprsync',
-    keyHash: 'key',
+    accountHash: 'key',
     stuckAfterMs: 60_000,
+    most: 64,
     onWork: () => undefined,
     onSenders: () => undefined,
     ...options,
@@ -174,7 +175,7 @@ test('what SuprSend answered one is told to those with the same key; who makes n
   await using it = await world()
   await using first = await join(it.database)
   await using second = await join(it.database, { stuckAfterMs: 500 })
-  await using other = await join(it.database, { keyHash: 'another' })
+  await using other = await join(it.database, { accountHash: 'another' })
   await first.tell({ kind: 'throttled', forMs: 60_000 })
   const [throttled] = (await second.look(null)).news
   expect(throttled).toMatchObject({ kind: 'throttled' })
@@ -212,6 +213,7 @@ function recordOf(claimed: Awaited<ReturnType<DeliveryStore['claim']>>['claims']
     unclear: [],
     attempts: 0,
     failure: null,
+    failingSince: null,
     retryInMs: null,
   }
 }

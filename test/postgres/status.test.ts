@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { formatLsn, type Lsn } from '../../src/core/lsn.ts'
 import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts'
 import { connectionConfig } from '../../src/postgres/connection.ts'
-import { acquireCapture } from '../../src/state/capture-lock.ts'
+import { CaptureLock } from '../../src/state/capture-lock.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { install, type Run, runCommand } from '../support/installation.ts'
 import { CANARY, makeSlot, seedAll } from '../support/seeded-state.ts'
@@ -177,10 +177,13 @@ test('a process that owns the work and does not stream; a schema of another name
   await using database = await createTestDatabase()
   await seedAll(database)
   await using installation = await install({ database, suprsendUrl: emulator.url })
-  await using other = await acquireCapture(connectionConfig(database.url), 'other')
+  await using other = await new CaptureLock({ connection: connectionConfig(database.url), schema: 'other' }).acquire()
   expect(other).not.toBeNull()
   expect(codes(parse(await installation.run('status', '--json')))[0]).toBe('not_running')
-  await using owner = await acquireCapture(connectionConfig(database.url), 'suprsync')
+  await using owner = await new CaptureLock({
+    connection: connectionConfig(database.url),
+    schema: 'suprsync',
+  }).acquire()
   expect(owner).not.toBeNull()
   const status = parse(await installation.run('status', '--json'))
   expect(status.owner).toMatchObject({ running: true })

@@ -113,5 +113,14 @@ function commitOf(distinctIds: readonly string[], desired: Profile | null): Para
 function acceptedRecord(claim: Claim): AttemptRecord {
   const { desired } = claim
   const syncedHash = desired === null ? null : profileHash(desired)
-  return { claim, synced: desired, syncedHash, unclear: [], attempts: 0, failure: null, retryInMs: null }
+  return {
+    claim,
+    synced: desired,
+    syncedHash,
+    unclear: [],
+    attempts: 0,
+    failure: null,
+    failingSince: null,
+    retryInMs: null,
+  }
 }

@@ -61,6 +61,7 @@ export interface SeededProfile {
     readonly code: string
     readonly status?: number
     readonly key?: string
+    readonly keys?: readonly string[]
     readonly message?: string
   }
   readonly due?: boolean

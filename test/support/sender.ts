@@ -8,7 +8,7 @@ import { HeldBuckets } from '../../src/sync/held-buckets.ts'
 export async function listSender(db: StateDatabase): Promise<ClaimingSender> {
   const sender = { id: crypto.randomUUID(), fence: crypto.randomUUID() }
   await sql`
-    insert into sender (id, fence, pid, host, process) values (${sender.id}::uuid, ${sender.fence}::uuid, 0, 'test', 0)`.execute(
+    insert into sender (id, fence, pid, host, process, most) values (${sender.id}::uuid, ${sender.fence}::uuid, 0, 'test', 0, 64)`.execute(
     db,
   )
   return sender

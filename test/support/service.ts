@@ -64,6 +64,7 @@ export interface Service extends AsyncDisposable {
   readiness(): Promise<{
     readonly status: number
     readonly codes: readonly string[]
+    readonly parts: { readonly capture: string; readonly delivery: string }
     readonly warnings: readonly string[]
   }>
   signal(name: NodeJS.Signals): void
@@ -204,11 +205,19 @@ class RunningProcess implements Service {
   async readiness(): ReturnType<Service['readiness']> {
     const response = await fetch(`${await this.#url()}/readyz`)
     const answer = (await response.json()) as {
+      readonly capture: string
+      readonly delivery: string
       readonly reasons: readonly Coded[]
       readonly warnings?: readonly Coded[]
     }
     const codes = (of: readonly Coded[] = []) => of.map(({ code }) => code)
-    return { status: response.status, codes: codes(answer.reasons), warnings: codes(answer.warnings) }
+    const { capture, delivery } = answer
+    return {
+      status: response.status,
+      parts: { capture, delivery },
+      codes: codes(answer.reasons),
+      warnings: codes(answer.warnings),
+    }
   }
 
   signal(name: NodeJS.Signals): void {

@@ -7,22 +7,22 @@ const NONE: ReadonlySet<number> = new Set()
 
 test('alone: everything is taken; a second one is given half of it', () => {
   const nobody = ALL_BUCKETS.map(() => null)
-  expect(shareBuckets({ senders: ['a'], owners: nobody }, { me: 'a', leaving: NONE, most: 8 })).toEqual({
+  expect(shareBuckets({ senders: ['a'], owners: nobody, most: 8 }, { me: 'a', leaving: NONE })).toEqual({
     keep: [],
     take: ALL_BUCKETS,
   })
   const all = ALL_BUCKETS.map(() => 'a')
-  const { keep, take } = shareBuckets({ senders: ['a', 'b'], owners: all }, { me: 'a', leaving: NONE, most: 8 })
+  const { keep, take } = shareBuckets({ senders: ['a', 'b'], owners: all, most: 8 }, { me: 'a', leaving: NONE })
   expect([keep.length, take]).toEqual([32, []])
-  expect(shareBuckets({ senders: ['a', 'b'], owners: all }, { me: 'b', leaving: NONE, most: 8 }).take).toEqual([])
+  expect(shareBuckets({ senders: ['a', 'b'], owners: all, most: 8 }, { me: 'b', leaving: NONE }).take).toEqual([])
 })
 
 test('what is leaving goes first, and is kept again when nobody wants it any more', () => {
   const all = ALL_BUCKETS.map(() => 'a')
   const leaving = new Set(ALL_BUCKETS.slice(0, 32))
-  const both = shareBuckets({ senders: ['a', 'b'], owners: all }, { me: 'a', leaving, most: 8 })
+  const both = shareBuckets({ senders: ['a', 'b'], owners: all, most: 8 }, { me: 'a', leaving })
   expect(both.keep).toEqual(ALL_BUCKETS.slice(32))
-  expect(shareBuckets({ senders: ['a'], owners: all }, { me: 'a', leaving, most: 8 }).keep).toHaveLength(BUCKETS)
+  expect(shareBuckets({ senders: ['a'], owners: all, most: 8 }, { me: 'a', leaving }).keep).toHaveLength(BUCKETS)
 })
 
 test('so few work that each has a request in flight and whole requests a second', () => {
@@ -51,7 +51,7 @@ const view = fc
 test('from one view nobody takes what has an owner, and all shares add up to all buckets', () => {
   fc.assert(
     fc.property(view, ({ senders, owners, most }) => {
-      const shares = senders.map((me) => ({ me, ...shareBuckets({ senders, owners }, { me, leaving: NONE, most }) }))
+      const shares = senders.map((me) => ({ me, ...shareBuckets({ senders, owners, most }, { me, leaving: NONE }) }))
       for (const { me, keep, take } of shares) {
         expect(keep.every((bucket) => owners[bucket] === me)).toBe(true)
         expect(take.every((bucket) => owners[bucket] === null)).toBe(true)

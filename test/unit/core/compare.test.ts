@@ -174,3 +174,33 @@ test('removing one spelling puts the wanted one back after it', () => {
     { $append: { $email: 'bob@x.io' } },
   ])
 })
+
+test.each<ChannelKey>(['$email', '$androidpush', '$webpush'])(
+  'an answer that lists 50,000 values of %s is compared at once, and its repair stays within the limit of a body',
+  (key) => {
+    const value = (name: string) =>
+      key === '$webpush' ? { endpoint: `https://push.example.com/${name}`, keys: { p256dh: 'p', auth: 'a' } } : name
+    const theirs = Array.from({ length: 50_000 }, (_, n) => entry(value(`theirs${n}@x.io`)))
+    const many = (name: string) => Array.from({ length: 100 }, (_, n) => value(`${name}${n}@x.io`))
+    const user = remote({ [key]: [...theirs, ...many('old').map((it) => entry(it))] })
+    const holdings = { owned: [profile({ [key]: many('old') })], exclusive: new Set([key]) }
+    const operations = repair(user, profile({ [key]: many('new') }), holdings)
+    const kinds = Map.groupBy(operations, (operation) => Object.keys(operation)[0])
+    // Ours whole, and of theirs what one request may take away.
+    expect(kinds.get('$append')).toHaveLength(100)
+    expect(kinds.get('$remove')?.length).toBeGreaterThan(1_000)
+    expect(JSON.stringify(operations).length).toBeLessThan(800_000)
+    for (const old of many('old')) expect(JSON.stringify(kinds.get('$remove'))).toContain(JSON.stringify(old))
+  },
+)
+
+test('one value of half a megabyte that others added to an exclusive channel does not keep ours from being sent', () => {
+  const user = remote({
+    $slack: [entry({ user_id: 'U'.repeat(500_000) }), entry({ user_id: 'U2', access_token: 'x' })],
+  })
+  const target = profile({ $slack: [{ user_id: 'U1', access_token: 'xoxb-1' }] })
+  expect(repair(user, target, { owned: [], exclusive: new Set<ChannelKey>(['$slack']) })).toEqual([
+    { $remove: { $slack: { user_id: 'U2', access_token: 'x' } } },
+    { $append: { $slack: { user_id: 'U1', access_token: 'xoxb-1' } } },
+  ])
+})

@@ -12,6 +12,7 @@ import {
   slowDown,
   takeSlot,
 } from '../../../src/core/limiter.ts'
+import { mostInOneSecond } from './deployment-model.ts'
 
 interface Run {
   readonly settings: LimiterSettings
@@ -45,15 +46,6 @@ function saturate({ settings, untilMs, lateMs, slowAtMs }: Run): readonly number
     }
   }
   return sentAt
-}
-
-function mostInOneSecond(sentAt: readonly number[]): number {
-  let most = 0
-  for (let first = 0, last = 0; last < sentAt.length; last++) {
-    while ((sentAt[last] ?? 0) - (sentAt[first] ?? 0) >= 1000) first++
-    most = Math.max(most, last - first + 1)
-  }
-  return most
 }
 
 test('no window of one second holds more than the rate', () => {
@@ -104,6 +96,16 @@ test('asked again and again it comes down to a 64th and no further, and is back 
   expect(takeSlot(state, 40_000).kind).toBe('go')
   expect(effective(state, 40_000)).toMatchObject({ inFlight: 1, share: 1 / 64 })
   expect(effective(state, 100_000).share).toBe(1)
+})
+
+test('it feels its way up to where it was slowed, in proportion to that, and past it goes at full pace', () => {
+  let state = openWhole({ maxInFlight: 64, ratePerSecond: 1000 })
+  for (let second = 0; second < 4; second++) state = slowDown(state, 0, second * 1000)
+  const share = (atMs: number) => effective(state, 3_000 + atMs).share
+  expect(share(0)).toBeLessThan(0.1)
+  // A thirtieth of the share that was too much, each second; a thirtieth of all past it.
+  expect(share(10_000) - share(0)).toBeLessThan(0.06)
+  expect(share(40_000) - share(30_000)).toBeCloseTo(1 / 3, 2)
 })
 
 test('as long as nobody may send the share does not rise', () => {

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import type { Answer, Outcome, RequestKind } from '../../../src/core/api.ts'
 import { ERROR_POLICY } from '../../../src/core/error-policy.ts'
 import type { Json } from '../../../src/core/json.ts'
-import { outcomeOf } from '../../../src/core/outcome.ts'
+import { outcomeOf, unreadable } from '../../../src/core/outcome.ts'
 
 function answered(status: number, body: Json = null, retryAfterMs: number | null = null): Answer {
   return { kind: 'answered', status, body, retryAfterMs }
@@ -110,6 +110,21 @@ describe('outcome', () => {
       expect(brief(outcomeOf(kind, answer))).toBe(expected)
     },
   )
+
+  test('an answer that does not tell what it should is counted, and tolerated', () => {
+    for (const body of [null, {}, 'OK', [], { distinct_id: 7, properties: {} }, { distinct_id: 'u', properties: [] }]) {
+      for (const kind of ['upsert', 'edit', 'get'] as const)
+        expect(unreadable(kind, answered(200, body))).toBe('no_user')
+      expect(unreadable('delete', answered(204, body))).toBeNull()
+    }
+    expect(unreadable('edit', answered(202, user))).toBeNull()
+    for (const body of [null, '', ' ', {}, [], 7, { message: '' }, { message: { code: 1 } }, { error: ['x'] }])
+      expect(unreadable('edit', answered(500, body))).toBe('no_message')
+    for (const body of ['BAD REQUEST', { detail: 'x' }, { error: { message: 'x' } }])
+      expect(unreadable('edit', answered(400, body))).toBeNull()
+    expect(unreadable('edit', { kind: 'unclear', code: 'ECONNRESET' })).toBeNull()
+    expect(unreadable('edit', answered(308))).toBeNull()
+  })
 
   test('Retry-After is the floor', () => {
     expect(outcomeOf('edit', answered(429, null, 7000))).toMatchObject({ floorMs: 7000 })

@@ -8,6 +8,7 @@ import { canonical, isJsonObject, type Json } from '../../../src/core/json.ts'
 import { type PlanInput, planUser, type Step } from '../../../src/core/plan.ts'
 import { EMPTY_PROFILE, isChannelKey, type Profile } from '../../../src/core/profile.ts'
 import { parseRemoteUser } from '../../../src/core/remote-user.ts'
+import { compactAttempts } from '../../../src/core/unclear.ts'
 import { comparable, type StoredUser } from '../../../src/emulator/stored-user.ts'
 import { answerBody, applyRequest, type StoreRules } from '../../../src/emulator/user-store.ts'
 
@@ -44,6 +45,22 @@ describe('what is sent', () => {
         },
       },
     ])
+  })
+
+  test('what hundreds of lost attempts may have left is removed in requests that fit, in order, and then what is desired is added', () => {
+    const tokens = (n: number) => Array.from({ length: 50 }, (_, index) => `${n}-${index}-${'t'.repeat(150)}`)
+    let attempts: ReturnType<typeof compactAttempts> = []
+    for (let n = 0; n < 100; n += 1) {
+      attempts = compactAttempts([...attempts, { token: `t${n}`, target: profile({ $androidpush: tokens(n) }) }])
+    }
+    const unclear = attempts.map(({ target }) => target)
+    const desired = profile({ $email: ['a@x.io'] }, { name: 'A' })
+    const sent = requests({ desired, synced: EMPTY_PROFILE, unclear })
+    expect(sent.length).toBeGreaterThan(1)
+    for (const request of sent) expect(JSON.stringify(request).length).toBeLessThan(800_000)
+    const operations = sent.flatMap((request) => (request.kind === 'edit' ? request.operations : []))
+    expect(operations).toHaveLength(100 * 50 + 2)
+    expect(operations.slice(-2)).toEqual([{ $append: { $email: 'a@x.io' } }, { $set: { name: 'A' } }])
   })
 
   test('a bare user is posted as an empty object', () => {
@@ -412,4 +429,4 @@ test('whatever was applied of what was tried, the plan leaves exactly what is de
     ),
     { numRuns: 3000 },
   )
-})
+}, 30_000)

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Outcome } from '../../../src/core/api.ts'
 import { HOST_OPEN, type HostEvent, type HostState, hostWaitMs, nextHostState } from '../../../src/core/host-state.ts'
-import { retryDelayMs, retryFloorMs } from '../../../src/core/retry.ts'
+import { failingSince, givesUp, retryDelayMs, retryFloorMs } from '../../../src/core/retry.ts'
 
 type Retry = Extract<Outcome, { kind: 'retry' }>
 
@@ -45,6 +45,29 @@ describe('retry', () => {
     expect(retryFloorMs(trouble({ applied: 'unclear' }))).toBe(2000)
     expect(retryFloorMs(trouble({ applied: 'unclear', floorMs: 7000 }))).toBe(7000)
     expect(retryFloorMs(trouble({ applied: 'no' }))).toBe(0)
+  })
+
+  test('a user fails since its first own trouble; what all suffer and what we gave up is not its own', () => {
+    const fresh = { attempts: 0, failingSince: null }
+    expect(failingSince(fresh, USER_500, 1000)).toBe(1000)
+    expect(failingSince({ attempts: 3, failingSince: 400 }, USER_500, 1000)).toBe(400)
+    // Retried by hand, or edited after it was set aside.
+    expect(failingSince({ attempts: 0, failingSince: 400 }, USER_500, 1000)).toBe(1000)
+    const aborted = trouble({ scope: 'user', failure: { ...USER_500.failure, code: 'aborted' } })
+    for (const passing of [SILENT, REFUSED, aborted]) {
+      expect(failingSince(fresh, passing, 1000)).toBeNull()
+      expect(failingSince({ attempts: 3, failingSince: 400 }, passing, 1000)).toBe(400)
+    }
+  })
+
+  test('it is given up after that time, and only while others are accepted', () => {
+    const long = { since: 0, now: 3_600_000, giveUpAfterMs: 3_600_000, acceptedAt: 3_599_000 }
+    expect(givesUp(long)).toBe(true)
+    expect(givesUp({ ...long, now: 3_599_999 })).toBe(false)
+    expect(givesUp({ ...long, giveUpAfterMs: null })).toBe(false)
+    expect(givesUp({ ...long, acceptedAt: null })).toBe(false)
+    // An outage that answers each request with an error of the API's own.
+    expect(givesUp({ ...long, acceptedAt: 3_500_000 })).toBe(false)
   })
 })
 

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { readinessOf, type ServiceStatus } from '../../../src/core/service-status.ts'
 import { isAmple } from '../../../src/core/slot-lag.ts'
 
+const BROKEN = { kind: 'broken', code: 'server_unreachable', message: 'It is down.' } as const
 const WELL = { level: 'enough', invalidatedInMs: null, pagesWait: false, leftBecause: null } as const
 
 test.each<[string, Partial<NonNullable<ServiceStatus['wal']>> | null, readonly string[]]>([
@@ -22,6 +23,28 @@ test.each<[string, Partial<NonNullable<ServiceStatus['wal']>> | null, readonly s
   })
   expect(ready).toBe(true)
   expect(warnings.map(({ code }) => code)).toEqual(codes)
+})
+
+test.each<[string, Partial<ServiceStatus>, object]>([
+  [
+    'a sender without buckets, beside a standby',
+    { capture: { kind: 'standby' }, delivery: { kind: 'standby' } },
+    { ready: true, capture: 'standby', delivery: 'standby' },
+  ],
+  ['only one of the two', { capture: { kind: 'off' } }, { ready: true, capture: 'off', delivery: 'active' }],
+  [
+    'a sender that makes no step',
+    { delivery: { kind: 'stuck', silentMs: 61_000 } },
+    { ready: false, delivery: 'stuck', reasons: [{ code: 'delivery_stuck' }] },
+  ],
+  [
+    'both in the same trouble',
+    { capture: BROKEN, delivery: BROKEN },
+    { ready: false, capture: 'stuck', reasons: [{ code: 'server_unreachable' }] },
+  ],
+])('what each part does: %s', (_, change, expected) => {
+  const well = { capture: { kind: 'streaming' }, delivery: { kind: 'sending', buckets: 64 } } as const
+  expect(readinessOf({ ...well, host: 'open', breaker: null, wal: null, ...change })).toMatchObject(expected)
 })
 
 test('without a limit, or with much left of it, nobody looks before each page', () => {

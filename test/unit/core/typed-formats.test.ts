@@ -60,6 +60,18 @@ test.each<[TypedFormat, Json]>([
   expect(typed).toMatchObject({ kind: 'invalid', code: `invalid_${format}` })
 })
 
+test.each([
+  ['[', '1', ']'],
+  ['{"a":', '1', '}'],
+])(
+  'JSON of a text that is too deep to be written is refused, and does not overflow the stack (%s)',
+  (open, one, close) => {
+    const json = applyTypedFormat('json', open.repeat(50_000) + one + close.repeat(50_000))
+    if (json.kind !== 'value') throw new Error(json.message)
+    expect(applyTypedFormat('string', [json.value])).toMatchObject({ kind: 'invalid', code: 'invalid_text' })
+  },
+)
+
 describe('properties', () => {
   test('a second time changes nothing, and nothing throws', () => {
     const format = fc.constantFrom<TypedFormat>('string', 'number', 'boolean', 'json', 'iso8601')

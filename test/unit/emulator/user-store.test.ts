@@ -166,6 +166,35 @@ describe('PATCH', () => {
     expect(strict.users.size).toBe(0)
   })
 
+  test('in the other reading a refused value, and all beside it, is stored; one that cannot be of its type is not', () => {
+    const { send, state } = model({ refusalReading: 'stored' })
+    const bad = patch({ $set: { a: 2, $timezone: 'EST' } }, { $append: { $email: 'not an address' } })
+    expect(send(bad)).toMatchObject({ status: 400, message: 'invalid timezone: EST' })
+    expect(state()).toEqual({ channels: { $email: ['not an address'] }, properties: { a: 2, $timezone: 'EST' } })
+    expect(send(patch({ $set: { a: 3 } }, { $append: { $email: 7 } })).status).toBe(400)
+    expect(state()?.properties.a).toBe(2)
+  })
+
+  test('a well-formed value can be refused by name', () => {
+    const { send, users } = model({ refusedValues: ['ann@example.com'] })
+    const message = "invalid value for channel 'email': ann@example.com. error: invalid value"
+    expect(send(post({ $email: ['bo@example.com', 'ann@example.com'] }))).toMatchObject({ status: 400, message })
+    expect(send(patch({ $append: { $email: 'ann@example.com' } }))).toMatchObject({ status: 400, message })
+    expect(users.size).toBe(0)
+    expect(send(patch({ $remove: { $email: 'ann@example.com' } })).status).toBe(202)
+  })
+
+  test('by flag $remove refuses what $append would, and leaves it there', () => {
+    for (const refusalReading of ['nothing', 'stored'] as const) {
+      const { send, state } = model({ refusalReading, removalReading: 'valid' })
+      send(post({ $email: ['one@example.com'] }))
+      expect(send(patch({ $remove: { $email: 'bad' } }, { $set: { a: 1 } })).status).toBe(400)
+      expect(state()?.properties).toEqual(refusalReading === 'stored' ? { a: 1 } : {})
+      expect(send(patch({ $remove: { $email: 'one@example.com' } })).status).toBe(202)
+      expect(state()?.channels.$email ?? []).toEqual([])
+    }
+  })
+
   test('one bad value rejects the whole request and changes nothing', () => {
     const { send, users } = model()
     send(post({ a: 1 }))

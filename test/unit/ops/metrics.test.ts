@@ -71,6 +71,26 @@ test('counts, durations in seconds and readings are exposed', async () => {
   )
 })
 
+test('what the limiter allows is read at each scrape, and absent where nobody sends', async () => {
+  const metrics = createMetrics({ process: false })
+  const limiterLines = async () =>
+    (await metrics.expose()).split('\n').filter((line) => /^suprsync_(limiter|throttled)_/.test(line))
+  expect(await limiterLines()).toEqual([])
+  let ratePerSecond: number | null = 50
+  metrics.watchLimiter(() => ({ ratePerSecond, inFlightLimit: 32, share: 0.5, latencyMs: 120, throttledMs: 1500 }))
+  expect((await limiterLines()).sort()).toEqual([
+    'suprsync_limiter_in_flight_limit 32',
+    'suprsync_limiter_latency_seconds 0.12',
+    'suprsync_limiter_rate 50',
+    'suprsync_limiter_share 0.5',
+    'suprsync_throttled_seconds 1.5',
+  ])
+  ratePerSecond = null
+  expect(await limiterLines()).not.toContainEqual(expect.stringContaining('suprsync_limiter_rate'))
+  metrics.watchLimiter(null)
+  expect(await limiterLines()).toEqual([])
+})
+
 test('two services do not count into each other', async () => {
   const [one, other] = [createMetrics({ process: false }), createMetrics({ process: false })]
   one.drift()

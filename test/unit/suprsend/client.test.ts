@@ -4,6 +4,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import type { ApiRequest } from '../../../src/core/api.ts'
 import { outcomeOf } from '../../../src/core/outcome.ts'
+import { AnswerBuffer } from '../../../src/suprsend/answer.ts'
 import { type ClientOptions, createClient, type SuprsendClient } from '../../../src/suprsend/client.ts'
 import { type LoopbackServer, type Reply, startServer, until } from './loopback-server.ts'
 
@@ -244,6 +245,33 @@ describe('no answer', () => {
       expect(server.received).toEqual([])
       await client.close()
     }))
+
+  // Not the code decides but whether anything was written: each of these can come before and after it.
+  test.each([
+    ...['UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'UND_ERR_SOCKET', 'ECONNRESET'],
+    ...['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EPIPE', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT'],
+    ...['CERT_HAS_EXPIRED', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'ERR_TLS_CERT_ALTNAME_INVALID', 'HPE_INVALID_CONSTANT'],
+  ])('%s: unsent before the request was begun, unclear after', (code) => {
+    for (const started of [false, true]) {
+      const buffer = new AnswerBuffer()
+      buffer.started = started
+      const answer = buffer.broken(Object.assign(new Error('x'), { code }))
+      expect(answer).toEqual({ kind: started ? 'unclear' : 'unsent', code })
+      const outcome = { kind: 'retry', scope: 'host', applied: started ? 'unclear' : 'no' }
+      expect(outcomeOf('edit', answer)).toMatchObject(outcome)
+    }
+  })
+
+  test('a connection that is never made: unsent when its time is over', async () => {
+    // Accepts, and then says nothing of the TLS that the client begins.
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const client = clientFor(`https://127.0.0.1:${port}`, { connectTimeoutMs: 100 })
+    expect(await client.send('u', GET, NEVER)).toEqual({ kind: 'unsent', code: 'UND_ERR_CONNECT_TIMEOUT' })
+    await client.destroy()
+    server.close()
+  })
 
   test('reset after the request arrived: unclear, and the next request has a new connection', () => {
     let first = true

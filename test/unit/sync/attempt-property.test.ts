@@ -13,7 +13,9 @@ import { CHANNEL_KEYS, type ChannelKey, isChannelKey, type Profile } from '../..
 import type { Attempt } from '../../../src/core/unclear.ts'
 import { comparable, type StoredUser } from '../../../src/emulator/stored-user.ts'
 import { answerBody, applyRequest, type StoreRules } from '../../../src/emulator/user-store.ts'
-import { type AttemptEnd, type AttemptPolicy, attemptUser } from '../../../src/sync/attempt.ts'
+import { attemptUser } from '../../../src/sync/attempt.ts'
+import type { AttemptEnd } from '../../../src/sync/attempt-record.ts'
+import type { AttemptPolicy } from '../../../src/sync/attempt-state.ts'
 import { type Environment, environment, inClear, profiles, THEIRS } from './whole-profiles.ts'
 
 const ENVIRONMENTS: readonly Environment[] = [environment(0), environment(1), environment(2)]
@@ -82,7 +84,7 @@ class World {
     const instant = { now: String(this.#sequence), sequence: this.#sequence }
     const answer = applyRequest(this.users, 'u', request, { ...this.#rules, ...instant })
     expect(answer.status, answer.message ?? '').not.toBe(400)
-    return outcomeOf(request.kind, {
+    return outcomeOf(request, {
       kind: 'answered',
       status: answer.status,
       retryAfterMs: null,
@@ -112,7 +114,14 @@ class World {
 
   #claim(desired: Profile | null): Claim {
     const token = `t${this.#sequence}`
-    const state = { synced: this.synced, syncedHash: null, unclear: this.unclear, attempts: 0, pendingSince: 0 }
+    const state = {
+      synced: this.synced,
+      syncedHash: null,
+      unclear: this.unclear,
+      attempts: 0,
+      failingSince: null,
+      pendingSince: 0,
+    }
     return {
       distinctId: 'u',
       bucket: 0,

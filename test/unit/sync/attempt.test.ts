@@ -1,11 +1,16 @@
 // One user's attempt against a SuprSend of scripted outcomes: what is recorded of it.
-import { expect, test } from 'vitest'
-import type { Outcome, RequestKind } from '../../../src/core/api.ts'
+import { describe, expect, test } from 'vitest'
+import type { Answer, Outcome, RequestKind } from '../../../src/core/api.ts'
 import type { Claim } from '../../../src/core/delivery-port.ts'
 import type { Json } from '../../../src/core/json.ts'
 import { outcomeOf } from '../../../src/core/outcome.ts'
+import { EMPTY_PROFILE } from '../../../src/core/profile.ts'
 import { fingerprintOf, secretReference } from '../../../src/core/secret-reference.ts'
-import { type AttemptPolicy, attemptUser, type Send } from '../../../src/sync/attempt.ts'
+import type { StoredUser } from '../../../src/emulator/stored-user.ts'
+import { applyRequest } from '../../../src/emulator/user-store.ts'
+import { attemptUser } from '../../../src/sync/attempt.ts'
+import { brokenAttempt } from '../../../src/sync/attempt-record.ts'
+import type { AttemptPolicy, Send } from '../../../src/sync/attempt-state.ts'
 
 const CLAIM: Claim = {
   bucket: 0,
@@ -20,13 +25,35 @@ const CLAIM: Claim = {
   syncedHash: null,
   unclear: [],
   attempts: 0,
+  failingSince: null,
   pendingSince: 0,
 }
 const POLICY: AttemptPolicy = { onDelete: 'delete', firstContact: 'upsert', exclusive: new Set() }
 
+const refusal = (message: string): Answer => ({
+  ...{ kind: 'answered', status: 400, retryAfterMs: null },
+  body: { code: 400, message },
+})
+
 function answered(kind: RequestKind, status: number, body: Json): Outcome {
   return outcomeOf(kind, { kind: 'answered', status, body, retryAfterMs: null })
 }
+
+test('the repair is refused, and by name: that key alone is set aside', async () => {
+  const requests: string[] = []
+  const send: Send = async (_, request) => {
+    requests.push(request.kind)
+    return request.kind === 'upsert'
+      ? answered('upsert', 201, { distinct_id: 'ann', $email: [], properties: {} })
+      : outcomeOf(request, refusal('$email: value must be of string type'))
+  }
+  const end = await attemptUser(CLAIM, { policy: POLICY, secrets: new Map(), send })
+  expect(requests).toEqual(['upsert', 'edit', 'upsert'])
+  expect(end).toMatchObject({
+    kind: 'accepted',
+    record: { synced: EMPTY_PROFILE, unclear: [], failure: { code: 'invalid_value', keys: ['$email'] } },
+  })
+})
 
 test('the repair is refused: the user is set aside with the reason, and what was sent stays unclear', async () => {
   const requests: string[] = []
@@ -34,7 +61,7 @@ test('the repair is refused: the user is set aside with the reason, and what was
     requests.push(request.kind)
     return request.kind === 'upsert'
       ? answered('upsert', 201, { distinct_id: 'ann', $email: [], properties: {} })
-      : answered('edit', 400, { code: 400, message: '$email: value must be of string type' })
+      : answered('edit', 400, { code: 400, message: 'invalid_request_error' })
   }
   const end = await attemptUser(CLAIM, { policy: POLICY, secrets: new Map(), send })
   expect(requests).toEqual(['upsert', 'edit'])
@@ -43,7 +70,7 @@ test('the repair is refused: the user is set aside with the reason, and what was
     record: {
       synced: null,
       unclear: [{ token: 'mine', target: CLAIM.desired }],
-      failure: { code: 'invalid_value', key: '$email' },
+      failure: { code: 'invalid_request', key: null },
       retryInMs: null,
     },
   })
@@ -86,12 +113,81 @@ test('a literal that moves into the environment sends nothing; the record holds 
 test.each([400, 422, 500])('a refusal that quotes the token shows it to nobody: %i', async (status) => {
   const claim = { ...CLAIM, desired: slack(TOKEN) }
   const message = '$slack: access_token xoxb-canary is not valid for ann@example.com'
+  let quoted = false
   const send: Send = async (_, request) => {
-    expect(JSON.stringify(request)).toContain('xoxb-canary')
+    quoted ||= JSON.stringify(request).includes('xoxb-canary')
     return answered(request.kind, status, { code: status, message, error: { detail: message } })
   }
   const end = await attemptUser(claim, { policy: POLICY, secrets: known, send })
-  expect(end.kind).toBe('failed')
+  expect([end.kind, quoted]).toEqual(['failed', true])
   expect(JSON.stringify(end)).not.toMatch(/canary/)
   expect(JSON.stringify(end.kind === 'failed' && [end.outcome, end.record.failure])).not.toContain('ann@')
 })
+
+test('a user on whom our own code fails each time: what is unclear of it does not grow with every try', () => {
+  let claim = CLAIM
+  for (let time = 0; time < 50; time += 1) {
+    const end = brokenAttempt({ ...claim, token: `t${time}` })
+    if (end.kind !== 'failed') throw new Error('it did not fail')
+    expect(end.record.unclear.at(-1)).toEqual({ token: `t${time}`, target: CLAIM.desired })
+    claim = { ...claim, unclear: end.record.unclear }
+  }
+  expect(claim.unclear).toHaveLength(1)
+})
+
+describe('giving up', () => {
+  const HOUR_MS = 3_600_000
+  const failing = { ...CLAIM, attempts: 9, failingSince: Date.now() - 2 * HOUR_MS }
+  const attempt = (claim: Claim, answer: Outcome, acceptedAt: number | null = Date.now()) =>
+    attemptUser(claim, {
+      ...{ policy: POLICY, secrets: new Map(), send: async () => answer },
+      patience: { giveUpAfterMs: HOUR_MS, acceptedAt },
+    })
+  const own = answered('upsert', 500, { code: 500, message: 'internal' })
+
+  test('a user who fails alone for so long is set aside with what it met, and what was tried stays unclear', async () => {
+    const end = await attempt(failing, own)
+    const failure = { code: 'server_error', status: 500, message: expect.stringMatching(/; given up$/) }
+    expect(end).toMatchObject({
+      kind: 'failed',
+      outcome: { kind: 'rejected' },
+      record: { failure, retryInMs: null, failingSince: null, unclear: [{ token: 'mine', target: CLAIM.desired }] },
+    })
+  })
+
+  test.each([
+    ['it has only begun to fail', CLAIM, own, Date.now()],
+    ['the host is the trouble', failing, answered('upsert', 502, '<html>bad gateway</html>'), Date.now()],
+    ['nothing answers', failing, outcomeOf('upsert', { kind: 'unclear', code: 'ECONNRESET' }), Date.now()],
+    ['nobody else is accepted', failing, own, null],
+  ])('not while %s', async (_when, claim, answer, acceptedAt) => {
+    const end = await attempt(claim, answer, acceptedAt)
+    expect(end).toMatchObject({ kind: 'failed', outcome: { kind: 'retry' }, record: { retryInMs: expect.any(Number) } })
+    expect(end.kind === 'failed' && end.record.failingSince).toEqual(
+      claim === CLAIM ? expect.any(Number) : claim.failingSince,
+    )
+  })
+})
+
+test.each(['append', 'replace'] as const)(
+  'an answer that never shows what was sent is mended once and counted, never in a loop: POST %s',
+  async (postReading) => {
+    for (const stranger of [{ $email: [] }, { $email: [{ value: 'old@example.com', status: 'active' }] }]) {
+      const users = new Map<string, StoredUser>()
+      const requests: string[] = []
+      const send: Send = async (id, request) => {
+        requests.push(request.kind)
+        const rules = { postReading, patchMissing: 'create', now: '1', sequence: requests.length } as const
+        const { status } = applyRequest(users, id, request, rules)
+        return answered(request.kind, status, { distinct_id: 'ann', properties: {}, ...stranger })
+      }
+      const old = { channels: { $email: ['old@example.com'] }, properties: {} }
+      for (const synced of [null, old]) {
+        requests.length = 0
+        const end = await attemptUser({ ...CLAIM, synced }, { policy: POLICY, secrets: new Map(), send })
+        expect(end).toMatchObject({ kind: 'accepted', drifted: true, record: { failure: null, unclear: [] } })
+        expect(requests).toEqual([synced === null ? 'upsert' : 'edit', 'edit'])
+      }
+    }
+  },
+)

@@ -56,6 +56,7 @@ class FakeSession implements SenderSession {
     return {
       senders: sessions.map(({ id }) => id),
       owners: owners.map((owner) => owner?.id ?? null),
+      most: 64,
       news: [],
       stuck: sessions.filter((it) => it !== this && it.isStuck).map(({ id }) => ({ pid: 1, id, silentMs: 60_001 })),
     }
@@ -117,8 +118,8 @@ class Sender {
         quietBuckets: () => buckets.quiet(),
         ...{ inHand: 0, accepted: 0, turnedAtMs: performance.now() },
       },
-      gate: { hold: () => undefined, tell: () => undefined, inFlight: 0, mostInFlight: 64, probers: 1 },
-      ...{ mostSenders: 64, stuckAfterMs: 60_000, metrics: NO_METRICS, log: SILENT_LOGGER },
+      gate: { hold: () => undefined, tell: () => undefined, isFitting: true, probers: 1 },
+      ...{ stuckAfterMs: 60_000, metrics: NO_METRICS, log: SILENT_LOGGER },
     })
   }
 

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Answer } from '../../../src/core/api.ts'
+import { NO_METRICS, type UnreadableKind } from '../../../src/core/metrics.ts'
 import type { Profile } from '../../../src/core/profile.ts'
 import { ACCEPTED, FakeState, startDelivery } from './delivery-fakes.ts'
 
@@ -228,4 +229,66 @@ test('a loss that may be sent no more when its turn comes is given back, and kee
   expect(delivery.sent).toEqual(['gone-0', 'ann'])
   expect(delivery.deliver.inHand).toBe(0)
   expect(state.users.get('gone-5')).toMatchObject({ isClaimed: false, sending: [] })
+})
+
+test.each(['finished', 'given up because SuprSend asks for an hour'])(
+  'told to stop between two requests of one user: what was begun is %s',
+  async (how) => {
+    const state = new FakeState()
+    state.add('begun')
+    const kinds: string[] = []
+    const first = Promise.withResolvers<void>()
+    const lacking = { distinct_id: 'begun', properties: {}, $email: [] }
+    state.desired = { channels: { $email: ['a@x.io'] }, properties: {} }
+    await using delivery = startDelivery(state, async (_, request) => {
+      kinds.push(request.kind)
+      if (request.kind !== 'upsert') return ACCEPTED
+      await first.promise
+      return { ...ACCEPTED, body: lacking }
+    })
+    await until(() => kinds.length === 1)
+    if (how !== 'finished') delivery.gate.tell({ kind: 'throttled', forMs: 3_600_000 })
+    const ending = delivery.stop()
+    first.resolve()
+    await ending
+    // The POST's answer lacks the address: one PATCH mends it, and the next start has nothing to send again.
+    expect(kinds).toEqual(how === 'finished' ? ['upsert', 'edit'] : ['upsert'])
+    expect(state.records.at(-1)).toMatchObject(
+      how === 'finished' ? { unclear: [], retryInMs: null } : { unclear: [{}], retryInMs: 0 },
+    )
+  },
+)
+
+test('who fails while others are accepted is given up; while nobody is, it is tried again', async () => {
+  const state = new FakeState()
+  state.add('bad')
+  let tries = 0
+  const busy: Answer = { kind: 'answered', status: 409, retryAfterMs: null, body: { code: 409, message: 'busy' } }
+  const reply = (id: string) => {
+    if (id !== 'bad') return ACCEPTED
+    tries += 1
+    return busy
+  }
+  await using _running = startDelivery(state, reply, { giveUpAfterMs: 1 })
+  await until(() => tries >= 3)
+  expect(state.records.every(({ retryInMs }) => retryInMs !== null)).toBe(true)
+  state.add('good')
+  await until(() => state.records.some(({ claim, retryInMs }) => claim.distinctId === 'bad' && retryInMs === null))
+  expect(state.records.at(-1)).toMatchObject({ failure: { code: 'busy', status: 409 }, failingSince: null })
+})
+
+test('answers that tell nothing are counted, and taken for what they are', async () => {
+  const state = new FakeState()
+  state.add('mute')
+  state.add('refused')
+  const counted: string[] = []
+  const metrics = { ...NO_METRICS, unreadableAnswer: (kind: UnreadableKind) => counted.push(kind) }
+  const refusal: Answer = { kind: 'answered', status: 400, retryAfterMs: null, body: null }
+  await using _running = startDelivery(state, (id) => (id === 'mute' ? ACCEPTED : refusal), { metrics })
+  await until(() => state.records.length === 2)
+  expect(counted.sort()).toEqual(['no_message', 'no_user'])
+  expect(state.records.map(({ failure }) => failure?.code ?? 'accepted').sort()).toEqual([
+    'accepted',
+    'invalid_request',
+  ])
 })

@@ -12,8 +12,8 @@ import type {
 import { NO_FAIL_POINTS } from '../../../src/core/fail-points.ts'
 import { SILENT_LOGGER } from '../../../src/core/logger.ts'
 import { NO_METRICS } from '../../../src/core/metrics.ts'
-import { EMPTY_PROFILE } from '../../../src/core/profile.ts'
-import { Deliver } from '../../../src/sync/deliver.ts'
+import { EMPTY_PROFILE, type Profile } from '../../../src/core/profile.ts'
+import { Deliver, type DeliverOptions } from '../../../src/sync/deliver.ts'
 import { FreezeGuard } from '../../../src/sync/freeze-guard.ts'
 import { Gate } from '../../../src/sync/gate.ts'
 import { allBuckets } from '../../support/sender.ts'
@@ -22,6 +22,7 @@ interface User {
   readonly lane: 0 | 1
   dueAtMs: number | null
   attempts: number
+  failingSince: number | null
   isClaimed: boolean
   sending: readonly string[]
 }
@@ -30,6 +31,8 @@ export class FakeState implements DeliveryState {
   readonly users = new Map<string, User>()
   readonly records: AttemptRecord[] = []
   claims = 0
+  /** Of every user. */
+  desired: Profile = EMPTY_PROFILE
   /** Called with every claim: `before` it did anything, or after it was committed; what it throws the caller gets. */
   onClaim: (when: 'before' | 'after', options: ClaimOptions) => void = () => undefined
   onRecord: () => void = () => undefined
@@ -40,7 +43,14 @@ export class FakeState implements DeliveryState {
   unclaimable = false
 
   add(id: string, lane: 0 | 1 = 0): void {
-    this.users.set(id, { lane, dueAtMs: performance.now(), attempts: 0, isClaimed: false, sending: [] })
+    this.users.set(id, {
+      lane,
+      dueAtMs: performance.now(),
+      attempts: 0,
+      failingSince: null,
+      isClaimed: false,
+      sending: [],
+    })
   }
 
   async claim(options: ClaimOptions): Promise<Claimed> {
@@ -59,7 +69,7 @@ export class FakeState implements DeliveryState {
         distinctId,
         bucket: 0,
         token,
-        desired: EMPTY_PROFILE,
+        desired: this.desired,
         desiredHash: 'h',
         held: false,
         loses: this.losing.has(distinctId),
@@ -68,6 +78,7 @@ export class FakeState implements DeliveryState {
         syncedHash: null,
         unclear,
         attempts: user.attempts,
+        failingSince: user.failingSince,
         pendingSince: 0,
       }
     })
@@ -92,6 +103,7 @@ export class FakeState implements DeliveryState {
       user.isClaimed = false
       user.sending = record.unclear.map(({ token }) => token)
       user.attempts = record.attempts
+      user.failingSince = record.failingSince
       user.dueAtMs = record.retryInMs === null ? null : performance.now() + record.retryInMs
       return []
     })
@@ -128,13 +140,18 @@ export const ACCEPTED: Answer = { kind: 'answered', status: 202, retryAfterMs: n
 
 export interface Running extends AsyncDisposable {
   readonly deliver: Deliver
+  readonly gate: Gate
   /** Ids in the order in which requests were made. */
   readonly sent: string[]
   stop(): Promise<void>
   destroy(): Promise<void>
 }
 
-export function startDelivery(state: DeliveryState, reply: Reply = () => ACCEPTED): Running {
+export function startDelivery(
+  state: DeliveryState,
+  reply: Reply = () => ACCEPTED,
+  given: Partial<Pick<DeliverOptions, 'metrics' | 'giveUpAfterMs'>> = {},
+): Running {
   const sent: string[] = []
   const sink: ProfileSink = {
     async send(distinctId, request) {
@@ -160,6 +177,7 @@ export function startDelivery(state: DeliveryState, reply: Reply = () => ACCEPTE
     metrics: NO_METRICS,
     log: SILENT_LOGGER,
     failPoints: NO_FAIL_POINTS,
+    ...given,
   })
   const [stop, destroy] = [new AbortController(), new AbortController()]
   const run = deliver.run(stop.signal, destroy.signal)
@@ -169,6 +187,7 @@ export function startDelivery(state: DeliveryState, reply: Reply = () => ACCEPTE
   }
   return {
     deliver,
+    gate,
     sent,
     stop: () => end(stop),
     destroy: () => end(destroy),
