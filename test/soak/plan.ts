@@ -33,9 +33,9 @@ export function makePlan(seed: number, minutes: number): Plan {
     postReading: drawing.oneOf(['append', 'replace'] as const),
     patchMissing: drawing.oneOf(['create', 'not_found'] as const),
     firstContact: drawing.oneOf(['upsert', 'edit'] as const),
-    ratePerSecond: drawing.oneOf([40, 80, 150]),
+    ratePerSecond: drawing.oneOf([60, 120, 240]),
     failureRate: 0.01,
-    latencyMs: drawing.oneOf([5, 50, 150]),
+    latencyMs: drawing.oneOf([10, 60, 200]),
   }
   const calm: { fromMs: number; toMs: number }[] = []
   const faults: PlannedFault[] = []

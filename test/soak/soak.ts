@@ -96,7 +96,7 @@ class Run {
     const { seed } = this.#plan
     const { databases, rate, members } = this.#world
     const shared = { database: databases.source, users: USERS, reconnects: true }
-    await using load = startWorkload({ ...shared, seed, pauseMs: 30, movesKeys: true })
+    await using load = startWorkload({ ...shared, seed, pauseMs: 20, manyRows: 50, movesKeys: true })
     await using children = startChildLoad({ ...shared, seed: seed + 1, pauseMs: 30 })
     this.#ids = load.ids
     const looks = [

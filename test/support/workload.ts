@@ -19,6 +19,8 @@ export interface WorkloadOptions {
   readonly clients?: number
   /** Of each client between two of its transactions. Default 4. */
   readonly pauseMs?: number
+  /** How many neighbours one transaction changes at the most. Default 16. */
+  readonly manyRows?: number
   /** Users get other ids, too. */
   readonly movesKeys?: boolean
   /** A client that loses its connection takes another, as an application does. Else stop() throws. */
@@ -56,12 +58,13 @@ export async function insertUsers(database: TestDatabase, count: number): Promis
 }
 
 export function startWorkload(options: WorkloadOptions): Workload {
-  const { database, seed, users = 120, clients = 3, pauseMs = 4, movesKeys = false, reconnects = false } = options
+  const { database, seed, users = 120, clients = 3, pauseMs = 4, reconnects = false } = options
+  const { manyRows = 16, movesKeys = false } = options
   const stopping = new AbortController()
   let transactions = 0
   const runs = Array.from({ length: clients }, async (_, number) => {
     const random = seededRandom(seed * 31 + number)
-    const client = new LoadClient(random, { users, number, clients, movesKeys })
+    const client = new LoadClient(random, { users, number, clients, manyRows, movesKeys })
     const transact = async () => {
       await using connection = await connect(database.pool)
       while (!stopping.signal.aborted) {
@@ -104,6 +107,7 @@ interface Place {
   /** Of this client. */
   readonly number: number
   readonly clients: number
+  readonly manyRows: number
   readonly movesKeys: boolean
 }
 
@@ -210,7 +214,7 @@ class LoadClient {
     const first = this.#anyId()
     await this.#query("UPDATE users SET name = $3, version = nextval('user_version') WHERE id BETWEEN $1 AND $2", [
       first,
-      first + 15,
+      first + this.#place.manyRows - 1,
       this.#name(),
     ])
     await this.#update(this.#anyId())
