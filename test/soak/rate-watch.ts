@@ -16,9 +16,11 @@ export class RateWatch {
   #lookedAtMs: number | null = null
   #looks = 0
   #settledLooks = 0
+  #seen = 0
 
   /** A request that the senders' limiters let out. */
   arrived(atMs: number): void {
+    this.#seen += 1
     if (this.#isSettled(atMs)) this.#rate.add(atMs)
   }
 
@@ -40,6 +42,11 @@ export class RateWatch {
   release(nowMs: number): void {
     this.#held -= 1
     this.#unsettle(nowMs)
+  }
+
+  /** All of them. */
+  get seen(): number {
+    return this.#seen
   }
 
   get peak(): number {

@@ -192,9 +192,9 @@ class Run {
 
   /** When everything is right there is nothing to send. */
   async #expectQuiet(signal: AbortSignal): Promise<void> {
-    const before = this.#world.emulator.stats().requests
+    const before = this.#world.rate.seen
     await delay(QUIET_MS, undefined, { signal })
-    const more = this.#world.emulator.stats().requests - before
+    const more = this.#world.rate.seen - before
     if (more > 0) this.#onProblem(`${more} requests although everything was right`)
   }
 
