@@ -53,9 +53,12 @@ export async function runSoak({ plan, signal, convergeWithinMs, onEvent }: SoakO
     if (events.length > KEPT_EVENTS) events.shift()
     onEvent(line)
   }
-  const onProblem = (text: string) => {
+  const note = (text: string) => {
     problems.push(text)
     say(`PROBLEM ${text}`)
+  }
+  const onProblem = (text: string) => {
+    if (!signal.aborted) note(text) // Ctrl-C ends the processes as well
   }
   say(
     `seed ${plan.seed}: POST ${plan.postReading}, PATCH on a missing user ${plan.patchMissing}, first contact ${plan.firstContact}, ${plan.ratePerSecond} requests/s`,
@@ -69,7 +72,7 @@ export async function runSoak({ plan, signal, convergeWithinMs, onEvent }: SoakO
     await run.judge(convergeWithinMs, signal)
     say(problems.length === 0 ? 'all is right' : `${problems.length} problems`)
   } catch (error) {
-    if (signal.aborted) onProblem('interrupted')
+    if (signal.aborted) note('interrupted')
     else onProblem(errorMessage(error))
   }
   const logs = problems.length === 0 ? [] : world.members.flatMap((member) => [`--- ${member.name}`, ...member.tail()])
