@@ -38,8 +38,11 @@ const CHANGES_WHILE_DOWN = 40
 const PACE_MS = 115
 /** Longer than the way of a change on any machine; what is not there by then is a difference in the summary. */
 const CATCH_UP_MS = 8_000
-/** Where a slow restart has used up the time: that all goes on as before must be seen. */
-const LEAST_AFTERWARDS_MS = 1_000
+/**
+ * Where a slow restart has used up the time: that all goes on as before must be seen, and what was in hand when it was killed is said
+ * again 2 s later, as after any request of which nobody knows the end.
+ */
+const LEAST_AFTERWARDS_MS = 4_000
 
 export class Scenario {
   readonly #stage: Stage
