@@ -72,7 +72,7 @@ function complaintOf(text: string, sent: readonly string[]): Complaint {
   const operation = place === undefined ? null : Number(place)
   if (key !== undefined) return { key, operation }
   // invalid value for channel 'sms': … error: error while parsing number to E164 format
-  const channel = /^invalid value for (?:the )?channel ["'`]?\$?(\w+)/i.exec(text)?.[1]?.toLowerCase()
+  const channel = /^invalid value for (?:the )?channel ["'`]\$?(\w+)/i.exec(text)?.[1]?.toLowerCase()
   if (channel !== undefined && NAMED_KEYS.includes(`$${channel}`)) return { key: `$${channel}`, operation }
   return { key: COMPLAINTS.find(([pattern]) => pattern.test(text))?.[1] ?? null, operation }
 }

@@ -70,7 +70,16 @@ export const NEVER_MADE = { kind: 'stopped', request: null, partly: false } as c
 export function meansOf(claim: Claim, options: AttemptOptions): Means {
   const all = [claim.desired, claim.synced, ...claim.unclear.map(({ target }) => target)]
   const profiles = all.filter((profile) => profile !== null)
-  return { ...options, claim, box: new AttemptSecrets(profiles, options.secrets) }
+  const keys = new Set(profiles.flatMap(({ properties }) => Object.keys(properties)))
+  const send: Send = async (...request) => withOwn(await options.send(...request), keys)
+  return { ...options, send, claim, box: new AttemptSecrets(profiles, options.secrets) }
+}
+
+/** What is held on to while more is sent. Properties of others are compared with nothing, and may be a megabyte of JSON (P7). */
+function withOwn(outcome: Outcome | null, keys: ReadonlySet<string>): Outcome | null {
+  if (outcome?.kind !== 'accepted' || outcome.user === null) return outcome
+  const own = Object.entries(outcome.user.properties).filter(([key]) => keys.has(key))
+  return { ...outcome, user: { ...outcome.user, properties: Object.fromEntries(own) } }
 }
 
 export function firstState(means: Means): State {
