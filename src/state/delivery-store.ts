@@ -78,7 +78,10 @@ export class DeliveryStore implements DeliveryState {
     return { claims, more: claims.length < options.limit && fullBucket(found, eachOf(options)) }
   }
 
-  /** As many as are wanted, from each bucket little more than its share; of those the oldest. */
+  /**
+   * As many as are wanted, from each bucket little more than its share; of those the oldest. The sender's row is locked before any user is,
+   * and only when there is one: a lock of a row is a transaction id, which an idle sender must not use up.
+   */
   async #claim(
     { buckets, limit, lane, token }: ClaimOptions,
     fits: RawBuilder<unknown>,
@@ -87,18 +90,17 @@ export class DeliveryStore implements DeliveryState {
     const claimable = sql`p.lane = ${lane} and p.due_at is not null and p.due_at <= statement_timestamp()
       and p.claimed_by is distinct from ${owner} and p.change_lsn < (select lsn from checkpoint) and ${fits}`
     const { rows } = await sql<ClaimRecord>`
-      with me as materialized (
-        select from sender where id = ${owner} and fence = ${this.#fence}::uuid for share),
-      oldest as materialized (
+      with oldest as materialized (
         select f.distinct_id from unnest(${buckets}::smallint[]) as b (bucket) cross join lateral (
           select p.distinct_id, p.due_at from profile p where p.bucket = b.bucket and ${claimable}
           order by p.due_at limit ${eachOf({ buckets, limit })}) f
-        where exists (select from me)
         order by f.due_at limit ${limit}),
+      me as materialized (
+        select from sender where id = ${owner} and fence = ${this.#fence}::uuid and exists (select from oldest) for share),
       due as materialized (
         select distinct_id, sending, claimed_by is not null as orphaned, ${IS_KEPT} as kept,
           claimed_by is null and ${IS_KEPT} and ${onlyLoses(DESIRED, STORED)} as nothing
-        from profile p where distinct_id in (select distinct_id from oldest) and ${claimable}
+        from profile p where distinct_id in (select distinct_id from oldest) and ${claimable} and exists (select from me)
         for update skip locked)
       update profile p set held = case when due.orphaned then p.held else due.kept and not p.rejected end,
         due_at = case when due.orphaned then clock_timestamp() + ${UNCLEAR_HOLD_MS} * interval '1 ms' when due.nothing then null else p.due_at end,
@@ -227,6 +229,11 @@ export class DeliveryStore implements DeliveryState {
     const wait = rows[0]?.wait_ms ?? null
     return wait === null ? null : Math.max(0, wait)
   }
+}
+
+/** @throws where nothing could be claimed: no connection is to be had, or the role may not read. */
+export async function expectReadable(db: StateDatabase): Promise<void> {
+  await sql`select from profile limit 0`.execute(db)
 }
 
 /** What each bucket is asked for at the most: twice its share, so that the oldest are taken though they are not spread evenly. */
