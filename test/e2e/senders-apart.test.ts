@@ -33,7 +33,7 @@ test('senders that reach the state alone; a user is to be erased while nobody se
   unreachable.port = '1'
   const apart = { ...config, source: { url: unreachable.href } }
   await using sender = await startService({ ...base, config: apart, args: ['--role', 'deliver'] })
-  await expectConverged({ database, emulator, config: capture.config })
+  await expectConverged({ database, state, emulator, config: capture.config })
   expect(await sender.readiness()).toMatchObject({ status: 200, parts: { capture: 'off', delivery: 'active' } })
   expect(await runCommand(['erase', '10', '--yes', '--config', capture.config.file])).toMatchObject({ code: 0 })
 
@@ -51,6 +51,6 @@ test('senders that reach the state alone; a user is to be erased while nobody se
   await sender.reload({ ...apart, suprsend: { max_in_flight: 3 } })
   await sender.waitFor('the new configuration', ({ msg }) => msg.startsWith('the configuration was read again'))
   await database.query("UPDATE users SET name = 'again', version = nextval('user_version')")
-  await expectConverged({ database, emulator, config: capture.config })
+  await expectConverged({ database, state, emulator, config: capture.config })
   expect(emulator.stats().concurrencyViolations.count).toBe(0)
 })
