@@ -56,7 +56,7 @@ function stateLines(state: StateReport, report: StatusReport): readonly Line[] {
   const since = owner?.since == null ? '' : ` since ${instant(owner.since)}`
   const from = owner?.clientAddress == null ? '' : ` from ${owner.clientAddress}`
   const lines: Line[] = [
-    ['service', owner ? `running${since}${from} (backend ${owner.backendPid} captures)` : 'nobody captures'],
+    ['service', owner ? `running${since}${from} (backend ${owner.backendPid} captures)` : notCapturing(senders)],
     ...senders.map((sender, nth): Line => [nth === 0 ? 'senders' : '', senderText(sender)]),
     ['checkpoint', checkpoint ? checkpointText(checkpoint, report) : 'none yet'],
   ]
@@ -107,6 +107,10 @@ function backfillText(backfill: ReportedBackfill, now: number): string {
   const left = leftMs === null ? '' : `, ${formatDuration(leftMs)} left`
   const others = backfill.unfinished > 1 ? `; ${count(backfill.unfinished - 1)} more to be read` : ''
   return `${rows}${pace}${left}, asked for ${formatDuration(now - backfill.startedAt)} ago${others}`
+}
+
+function notCapturing(senders: readonly ReportedSender[]): string {
+  return senders.length === 0 ? 'not running' : 'nobody captures'
 }
 
 function senderText(sender: ReportedSender): string {

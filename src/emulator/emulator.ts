@@ -7,19 +7,17 @@ import type { HistoryEntry } from './history.ts'
 import { HttpServer } from './server.ts'
 import { changedSettings, DEFAULT_SETTINGS, type Settings, type SettingsChange } from './settings.ts'
 import type { Stats } from './traffic.ts'
-import { type RequestLine, UserApi } from './user-api.ts'
+import { UserApi, type Watchers } from './user-api.ts'
 import { WaitingRoom } from './waiting-room.ts'
 import { World } from './world.ts'
 
-export interface EmulatorOptions extends SettingsChange {
+export interface EmulatorOptions extends SettingsChange, Partial<Watchers> {
   /** Default 127.0.0.1. */
   readonly host?: string
   /** Default 0: a free one. */
   readonly port?: number
   /** Applied requests kept for each user; 0 keeps none. Default 1000. */
   readonly history?: number
-  /** Told of every ended request of the user API. Must not throw. */
-  readonly onRequest?: (line: RequestLine) => void
 }
 
 export interface Emulator extends AsyncDisposable {
@@ -52,10 +50,10 @@ export interface Emulator extends AsyncDisposable {
 }
 
 export async function startEmulator(options: EmulatorOptions = {}): Promise<Emulator> {
-  const { host = '127.0.0.1', port = 0, history = 1000, onRequest, ...settings } = options
+  const { host = '127.0.0.1', port = 0, history = 1000, onArrival = null, onRequest = null, ...settings } = options
   const world = new World(changedSettings(DEFAULT_SETTINGS, settings), history)
   const waiting = new WaitingRoom()
-  const userApi = new UserApi(world, waiting, onRequest ?? null)
+  const userApi = new UserApi(world, waiting, { onArrival, onRequest })
   const controlApi = new ControlApi(world, waiting)
   const server = new HttpServer({ host, port }, (request, response) => {
     if (request.url?.startsWith(CONTROL_PREFIX)) controlApi.handle(request, response)

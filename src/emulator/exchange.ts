@@ -11,15 +11,20 @@ const CHUNK = ' '.repeat(65_536)
 export class Exchange {
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
-  readonly #onEnd: (ending: Ending) => void
+  readonly #onEnd: (ending: Ending, clientLeft: boolean) => void
   #ended = false
 
-  constructor(request: IncomingMessage, response: ServerResponse, onEnd: (ending: Ending) => void) {
+  /** @param onEnd also told whether it was the client who ended it. */
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    onEnd: (ending: Ending, clientLeft: boolean) => void,
+  ) {
     this.#request = request
     this.#response = response
     this.#onEnd = onEnd
     // Also fires after an answer; then the exchange has ended already.
-    response.once('close', () => this.#end('dropped'))
+    response.once('close', () => this.#end('dropped', true))
   }
 
   get ended(): boolean {
@@ -60,10 +65,10 @@ export class Exchange {
     this.#request.socket.resetAndDestroy()
   }
 
-  #end(ending: Ending): boolean {
+  #end(ending: Ending, clientLeft = false): boolean {
     if (this.#ended) return false
     this.#ended = true
-    this.#onEnd(ending)
+    this.#onEnd(ending, clientLeft)
     return true
   }
 }

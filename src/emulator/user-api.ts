@@ -19,6 +19,14 @@ export interface RequestLine {
   readonly durationMs: number
 }
 
+/** Who watches; must not throw. */
+export interface Watchers {
+  /** Told of every request of the user API when its headers are there; `atMs` is of `performance.now()`. */
+  readonly onArrival: ((arrival: { readonly distinctId: string | null; readonly atMs: number }) => void) | null
+  /** Told of every one that has ended. */
+  readonly onRequest: ((line: RequestLine) => void) | null
+}
+
 const PREFIX = '/v1/user/'
 const UNAUTHORIZED = 'Not Authenticated - could not find Workspace details'
 const HTML = '<html><body>ok</body></html>'
@@ -28,12 +36,12 @@ const MAX_PAGE = 1000
 export class UserApi {
   readonly #world: World
   readonly #waiting: WaitingRoom
-  readonly #onRequest: ((line: RequestLine) => void) | null
+  readonly #watchers: Watchers
 
-  constructor(world: World, waiting: WaitingRoom, onRequest: ((line: RequestLine) => void) | null) {
+  constructor(world: World, waiting: WaitingRoom, watchers: Watchers) {
     this.#world = world
     this.#waiting = waiting
-    this.#onRequest = onRequest
+    this.#watchers = watchers
   }
 
   handle(request: IncomingMessage, response: ServerResponse): void {
@@ -42,10 +50,12 @@ export class UserApi {
     const distinctId = distinctIdOf(path)
     const written = method === 'GET' ? null : distinctId
     const startedAtMs = performance.now()
-    this.#world.traffic.arrived(written, Date.now())
-    const exchange = new Exchange(request, response, (status) => {
-      this.#world.traffic.ended(written, method, status)
-      this.#onRequest?.({ method, distinctId, status, durationMs: performance.now() - startedAtMs })
+    const arrival = this.#world.traffic.arrived(written, startedAtMs)
+    this.#watchers.onArrival?.({ distinctId, atMs: startedAtMs })
+    const exchange = new Exchange(request, response, (status, clientLeft) => {
+      const nowMs = performance.now()
+      this.#world.traffic.ended(arrival, { method, status, clientLeft, nowMs })
+      this.#watchers.onRequest?.({ method, distinctId, status, durationMs: nowMs - startedAtMs })
     })
     if (!this.#admits(request, exchange)) return
     if (path === PREFIX && method === 'GET') {

@@ -7,7 +7,7 @@ import type { Finding } from '../core/finding.ts'
 import type { Table } from '../core/row.ts'
 import { missingTable, tableFrom } from './catalogue.ts'
 import { openClient } from './connection.ts'
-import { connectionFailure } from './connection-failure.ts'
+import { connectionFailure, isLostConnection } from './connection-failure.ts'
 import { quoteIdentifier } from './identifier.ts'
 import {
   type FoundTable,
@@ -143,6 +143,7 @@ async function probeReplication(connection: pg.ClientConfig): Promise<Replicatio
       await client.end()
     }
   } catch (error) {
+    if (isLostConnection(error)) throw error // says nothing of whether we may
     return { kind: 'failed', code: errorCode(error) ?? null, message: errorMessage(error) }
   }
 }
@@ -162,6 +163,11 @@ async function withClient(
   }
   try {
     return await work(client)
+  } catch (error) {
+    // Ended by the server or the network while we looked: it may be restarting.
+    if (!isLostConnection(error)) throw error
+    const { cause, message } = connectionFailure(error)
+    return [{ code: 'server_unreachable', level: 'error', message, cause }]
   } finally {
     await client.end()
   }

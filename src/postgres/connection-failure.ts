@@ -1,4 +1,4 @@
-// Why a connection could not be opened, told from the error: PostgreSQL's SQLSTATE, Node's code, and only where neither
+// Why a connection could not be opened, or was lost, told from the error: PostgreSQL's SQLSTATE, Node's code, and only where neither
 // says anything the message (its sample stands beside the pattern). Pure. The cause decides how long to wait before the
 // next attempt (a wrong password in a loop gets a host banned; docs/errors.md), the sentence is for a person.
 import { errorCode, errorMessage } from '../core/error.ts'
@@ -42,7 +42,11 @@ const BY_CODE: Readonly<Record<string, FailureCause>> = {
   '3D000': 'database',
   '42501': 'denied',
   '53300': 'full',
+  '57P01': 'starting', // and whoever ends a session by hand
+  '57P02': 'starting',
   '57P03': 'starting',
+  '08003': 'network',
+  '08006': 'network',
 }
 
 // Where the code is missing or says too little. In this order, before BY_CODE.
@@ -61,6 +65,9 @@ const BY_MESSAGE: readonly (readonly [RegExp, FailureCause])[] = [
   [/^timeout expired|connection timeout/i, 'timeout'],
   // pg, without a code: "Connection terminated unexpectedly"
   [/^connection terminated/i, 'network'],
+  // pg, without a code, of the statement after that: "Client has encountered a connection error and is not queryable",
+  // "Client was closed and is not queryable"
+  [/is not queryable$/, 'network'],
 ]
 
 // OpenSSL's verification results as Node names them, and Node's own.
@@ -91,6 +98,12 @@ export function connectionFailure(error: unknown): ConnectionFailure {
   const cause = causeOf(code, text)
   return { cause, code, message: `PostgreSQL cannot be reached: ${ADVICE[cause]} (${said(code, text)}).` }
 }
+
+/** Whether a statement failed because its connection or the server went away, and not because of what it says. */
+export function isLostConnection(error: unknown): boolean {
+  return PASSING.has(connectionFailure(error).cause)
+}
+const PASSING: ReadonlySet<FailureCause> = new Set(['refused', 'timeout', 'network', 'starting'])
 
 function causeOf(code: string | null, text: string): FailureCause {
   for (const [pattern, cause] of BY_MESSAGE) if (pattern.test(text)) return cause

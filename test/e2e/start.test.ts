@@ -60,6 +60,19 @@ test('a server that is down is waited for: alive, not ready, and streaming once 
   emulator.reset()
 })
 
+test('a server that ends the session of the check is asked again', async () => {
+  await using database = await createUsers(cluster)
+  await using catalogue = await lockedCatalogue(database)
+  await using service = await start(database)
+  const waits = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'suprsync' AND wait_event_type = 'Lock'`
+  await until(async () => (await database.query(waits)).length > 0, { what: 'the check to wait for the catalogue' })
+  await service.waitFor('the wait', ({ code, cause }) => code === 'server_unreachable' && cause === 'starting')
+  await catalogue[Symbol.asyncDispose]()
+  await service.waitStreaming()
+  expect(await service.stop()).toEqual({ code: 0, signal: null })
+})
+
 test('stopped while it waits: exit 0, and nothing is called an error', async () => {
   await using own = await startCluster()
   await using database = await createUsers(own)
@@ -213,6 +226,21 @@ async function createUsers(server: Cluster): Promise<TestDatabase> {
   await createUsersTable(database)
   await insertUsers(database, USERS)
   return database
+}
+
+/** Nobody can look at publications until it is disposed of. */
+async function lockedCatalogue({ pool }: TestDatabase): Promise<AsyncDisposable> {
+  const client = await pool.connect()
+  await client.query('BEGIN; LOCK TABLE pg_publication IN ACCESS EXCLUSIVE MODE')
+  let isLocked = true
+  return {
+    [Symbol.asyncDispose]: async () => {
+      if (!isLocked) return
+      isLocked = false
+      await client.query('ROLLBACK')
+      client.release()
+    },
+  }
 }
 
 function start({ url, slot }: TestDatabase, databaseUrl = url): Promise<Service> {

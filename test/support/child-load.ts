@@ -1,6 +1,7 @@
 // A mixed load on the tables that belong to users: devices come, change hands, are revoked and go, addresses are added and
 // taken away, before, with and after their users; now and then one of the tables is emptied. The same for the same seed.
 import { setTimeout as delay } from 'node:timers/promises'
+import { isLostConnection } from '../../src/postgres/connection-failure.ts'
 import type { TestDatabase } from './database.ts'
 import { seededRandom } from './workload.ts'
 
@@ -23,15 +24,23 @@ export interface ChildLoad extends AsyncDisposable {
   stop(): Promise<void>
 }
 
+export interface ChildLoadOptions {
+  readonly database: TestDatabase
+  readonly seed: number
+  readonly users: number
+  /** Between two statements. Default 2. */
+  readonly pauseMs?: number
+  /** A lost connection is taken anew, as an application does. Else stop() throws. */
+  readonly reconnects?: boolean
+}
+
 export function startChildLoad({
   database,
   seed,
   users,
-}: {
-  database: TestDatabase
-  seed: number
-  users: number
-}): ChildLoad {
+  pauseMs = 2,
+  reconnects = false,
+}: ChildLoadOptions): ChildLoad {
   const stopping = new AbortController()
   const random = seededRandom(seed)
   const upTo = (most: number) => 1 + Math.floor(random() * most)
@@ -54,9 +63,13 @@ export function startChildLoad({
   let statements = 0
   const run = (async () => {
     while (!stopping.signal.aborted) {
-      await database.query(kinds[Math.floor(random() * kinds.length)]?.() ?? '')
-      statements += 1
-      await delay(4 * random())
+      try {
+        await database.query(kinds[Math.floor(random() * kinds.length)]?.() ?? '')
+        statements += 1
+      } catch (error) {
+        if (!reconnects || !isLostConnection(error)) throw error
+      }
+      await delay(pauseMs * 2 * random())
     }
   })()
   run.catch(() => stopping.abort()) // thrown by stop()

@@ -1,9 +1,10 @@
-// A TCP proxy whose network a test breaks: connections are cut, stand still, or lose one direction without a word.
+// A TCP proxy whose network a test breaks: connections are cut, stand still, or lose one direction without a word. What stands still
+// in `stalled` may arrive when its sender has long given it up, as in a network that delays; in `held` it is lost with its connection.
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 
 /** `to_server`, `to_client`: what goes that way is lost, and nobody is told. */
-export type Fault = 'none' | 'refused' | 'stalled' | 'to_server' | 'to_client'
+export type Fault = 'none' | 'refused' | 'stalled' | 'held' | 'to_server' | 'to_client'
 
 export interface Network extends AsyncDisposable {
   /** The given URL through the proxy. */
@@ -19,6 +20,8 @@ interface Pair {
   readonly client: Socket
   readonly server: Socket
   fault: Fault
+  /** What came in `held`, in order. */
+  held: { readonly to: Socket; readonly data: Buffer }[]
 }
 
 export async function startNetwork(serverUrl: string): Promise<Network> {
@@ -31,10 +34,11 @@ export async function startNetwork(serverUrl: string): Promise<Network> {
       return
     }
     const server = connect(Number(port), hostname)
-    const pair: Pair = { client, server, fault }
+    const pair: Pair = { client, server, fault, held: [] }
     pairs.add(pair)
     const end = () => {
       pairs.delete(pair)
+      pair.held = []
       client.destroy()
       server.destroy()
     }
@@ -43,10 +47,10 @@ export async function startNetwork(serverUrl: string): Promise<Network> {
       socket.on('close', end)
     }
     client.on('data', (data) => {
-      if (pair.fault !== 'to_server') server.write(data)
+      if (pair.fault !== 'to_server') pass(pair, server, data)
     })
     server.on('data', (data) => {
-      if (pair.fault !== 'to_client') client.write(data)
+      if (pair.fault !== 'to_client') pass(pair, client, data)
     })
     apply(pair)
   })
@@ -88,9 +92,18 @@ export async function startNetwork(serverUrl: string): Promise<Network> {
   }
 }
 
-function apply({ client, server, fault }: Pair): void {
+function pass({ fault, held }: Pair, to: Socket, data: Buffer): void {
+  if (fault === 'held') held.push({ to, data })
+  else to.write(data)
+}
+
+function apply(pair: Pair): void {
+  const { client, server, fault } = pair
   for (const socket of [client, server]) {
     if (fault === 'stalled') socket.pause()
     else socket.resume()
   }
+  if (fault === 'held') return
+  for (const { to, data } of pair.held) to.write(data)
+  pair.held = []
 }

@@ -52,6 +52,8 @@ export interface Service extends AsyncDisposable {
   readonly exited: Promise<Exit>
   readonly hasExited: boolean
   log(): readonly LogLine[]
+  /** All it has written, what is no line of the log last. */
+  output(): readonly string[]
   /** The first line that fits, past or to come; fails at once when the process ends without it. */
   waitFor(what: string, fits: (line: LogLine) => boolean, timeoutMs?: number): Promise<LogLine>
   /** Changes arrive from now on. */
@@ -78,6 +80,13 @@ export interface Service extends AsyncDisposable {
 }
 
 export async function startService(options: ServiceOptions): Promise<Service> {
+  const service = await launchService(options)
+  onTestFailed(() => service.print())
+  return service
+}
+
+/** The same outside a test: who launches it looks at its log. */
+export async function launchService(options: ServiceOptions): Promise<Service> {
   const directory = await mkdtemp(join(tmpdir(), 'suprsync-e2e-'))
   const file = join(directory, 'suprsync.json')
   await writeFile(file, JSON.stringify(merged(defaults(options), options.config ?? {})))
@@ -92,9 +101,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     },
   })
   const rewrite = (change: JsonObject) => writeFile(file, JSON.stringify(merged(defaults(options), change)))
-  const service = new RunningProcess(child, config, { directory, rewrite })
-  onTestFailed(() => service.print())
-  return service
+  return new RunningProcess(child, config, { directory, rewrite })
 }
 
 function defaults({ databaseUrl, emulatorUrl, slot }: ServiceOptions): JsonObject {
@@ -251,10 +258,12 @@ class RunningProcess implements Service {
     return String(url)
   }
 
+  output(): readonly string[] {
+    return [...this.#lines.map((line) => JSON.stringify(line)), ...this.#other]
+  }
+
   print(): void {
-    const lines = this.#lines.map((line) => JSON.stringify(line))
-    process.stderr.write(`--- service ${this.pid}, ${JSON.stringify(this.#exit)}\n`)
-    process.stderr.write(`${[...lines, ...this.#other].join('\n')}\n`)
+    process.stderr.write(`--- service ${this.pid}, ${JSON.stringify(this.#exit)}\n${this.output().join('\n')}\n`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,6 +4,7 @@
 // versions come from one sequence, and only one client creates and deletes a given user.
 import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
+import { isLostConnection } from '../../src/postgres/connection-failure.ts'
 import type { TestDatabase } from './database.ts'
 
 /** The name that only changes bear which are never committed. */
@@ -18,6 +19,12 @@ export interface WorkloadOptions {
   readonly clients?: number
   /** Of each client between two of its transactions. Default 4. */
   readonly pauseMs?: number
+  /** How many neighbours one transaction changes at the most. Default 16. */
+  readonly manyRows?: number
+  /** Users get other ids, too. */
+  readonly movesKeys?: boolean
+  /** A client that loses its connection takes another, as an application does. Else stop() throws. */
+  readonly reconnects?: boolean
 }
 
 export interface Workload extends AsyncDisposable {
@@ -31,6 +38,7 @@ export interface Workload extends AsyncDisposable {
 
 /** A deadlock between two clients: the application's ordinary life. */
 const DEADLOCK = '40P01'
+const RECONNECT_MS = 100
 
 export async function createUsersTable(database: TestDatabase): Promise<void> {
   await database.query('CREATE SEQUENCE user_version')
@@ -50,17 +58,28 @@ export async function insertUsers(database: TestDatabase, count: number): Promis
 }
 
 export function startWorkload(options: WorkloadOptions): Workload {
-  const { database, seed, users = 120, clients = 3, pauseMs = 4 } = options
+  const { database, seed, users = 120, clients = 3, pauseMs = 4, reconnects = false } = options
+  const { manyRows = 16, movesKeys = false } = options
   const stopping = new AbortController()
   let transactions = 0
   const runs = Array.from({ length: clients }, async (_, number) => {
     const random = seededRandom(seed * 31 + number)
-    await using connection = await connect(database.pool)
-    const client = new LoadClient(connection.client, random, { users, number, clients })
+    const client = new LoadClient(random, { users, number, clients, manyRows, movesKeys })
+    const transact = async () => {
+      await using connection = await connect(database.pool)
+      while (!stopping.signal.aborted) {
+        await client.transact(connection.client)
+        transactions += 1
+        await delay(pauseMs * 2 * random())
+      }
+    }
     while (!stopping.signal.aborted) {
-      await client.transact()
-      transactions += 1
-      await delay(pauseMs * 2 * random())
+      try {
+        await transact()
+      } catch (error) {
+        if (!reconnects || !isLostConnection(error)) throw error
+        await delay(RECONNECT_MS)
+      }
     }
   })
   const ended = Promise.all(runs)
@@ -88,21 +107,23 @@ interface Place {
   /** Of this client. */
   readonly number: number
   readonly clients: number
+  readonly manyRows: number
+  readonly movesKeys: boolean
 }
 
 class LoadClient {
-  readonly #client: pg.PoolClient
   readonly #random: () => number
   readonly #place: Place
+  #client: pg.PoolClient | null = null
   #counter = 0
 
-  constructor(client: pg.PoolClient, random: () => number, place: Place) {
-    this.#client = client
+  constructor(random: () => number, place: Place) {
     this.#random = random
     this.#place = place
   }
 
-  async transact(): Promise<void> {
+  async transact(client: pg.PoolClient): Promise<void> {
+    this.#client = client
     const kinds = [
       () => this.#insert(),
       () => this.#insert(),
@@ -119,6 +140,7 @@ class LoadClient {
       () => this.#within('COMMIT', () => this.#updateMany()),
       () => this.#within('ROLLBACK', () => this.#undone()),
       () => this.#swapPhones(),
+      ...(this.#place.movesKeys ? [() => this.#moveKey()] : []),
     ]
     try {
       await kinds[Math.floor(this.#random() * kinds.length)]?.()
@@ -192,7 +214,7 @@ class LoadClient {
     const first = this.#anyId()
     await this.#query("UPDATE users SET name = $3, version = nextval('user_version') WHERE id BETWEEN $1 AND $2", [
       first,
-      first + 15,
+      first + this.#place.manyRows - 1,
       this.#name(),
     ])
     await this.#update(this.#anyId())
@@ -206,8 +228,16 @@ class LoadClient {
     )
   }
 
-  #query(text: string, values: readonly unknown[] = []): Promise<unknown> {
-    return this.#client.query(text, [...values])
+  /** A user under another id of this client's, if that one is free: for SuprSend one goes and another comes. */
+  async #moveKey(): Promise<void> {
+    await this.#query(
+      `UPDATE users SET id = $2, version = nextval('user_version') WHERE id = $1 AND NOT EXISTS (SELECT FROM users WHERE id = $2)`,
+      [this.#ownId(), this.#ownId()],
+    )
+  }
+
+  async #query(text: string, values: readonly unknown[] = []): Promise<void> {
+    await this.#client?.query(text, [...values])
   }
 
   #anyId(): number {

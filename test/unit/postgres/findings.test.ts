@@ -109,6 +109,8 @@ describe('connectionFailure', () => {
     ['denied', coded('42501', 'permission denied for database "app"')],
     ['full', coded('53300', 'sorry, too many clients already')],
     ['starting', coded('57P03', 'the database system is starting up')],
+    ['starting', coded('57P01', 'terminating connection due to administrator command')],
+    ['network', new Error('Client has encountered a connection error and is not queryable')],
     ['pooler', coded('08P01', 'unsupported startup parameter in options: intervalstyle')],
     ['other', coded('XX000', 'something new')],
     ['other', new SuprsyncError('whatever', 'of our own')],
