@@ -39,9 +39,10 @@ export async function checkDatabases(config: Config): Promise<readonly Finding[]
 }
 
 /** All that who only delivers needs: the source may be out of its reach. */
-export async function stateFindings({ state }: Config): Promise<readonly Finding[]> {
+export async function stateFindings({ source, state }: Config): Promise<readonly Finding[]> {
   const connection = connectionConfig(state.url.reveal())
-  const found = await checkState(connection, { schema: state.schema })
+  const beside = state.url.reveal() === source.url.reveal()
+  const found = await checkState(connection, { schema: state.schema, beside })
   if (found.some(isOfConnecting)) return found
   try {
     const pooler = await findPooler(connection)

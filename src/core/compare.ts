@@ -16,6 +16,7 @@ import {
   property,
 } from './operations.ts'
 import { CHANNEL_KEYS, type ChannelKey, type ChannelValue, EMPTY_PROFILE, type Profile } from './profile.ts'
+import { remoteValues } from './remote-user.ts'
 import { ValueIndex } from './value-index.ts'
 
 const LANGUAGE_KEYS: readonly string[] = ['$locale', '$preferred_language']
@@ -153,12 +154,4 @@ function holdsProperty(user: RemoteUser, key: string, value: Json): boolean {
   }
   const plain = (text: string) => text.replaceAll('_', '-').toLowerCase()
   return plain(remote) === plain(value)
-}
-
-/** RemoteUser's lists come from parseRemoteUser, which lets only texts and objects through. */
-function remoteValues(user: RemoteUser, key: ChannelKey): readonly ChannelValue[] {
-  return (user.channels[key] ?? []).filter(
-    (value): value is ChannelValue =>
-      typeof value === 'string' || (typeof value === 'object' && value !== null && !Array.isArray(value)),
-  )
 }

@@ -1,17 +1,15 @@
 // What a sender believes of SuprSend as a whole, as a value and its transition: open, unreachable, throttled, unauthorized.
 // Guarantees: while it is not open, one probe stands for all (every 5 s at most when unreachable, every 15 s at most when
 // the credential was refused, by all senders together), and one user who never gets an answer closes nothing (P6): only a
-// certain failure to connect, or several requests in a row without any answer, do. What one sender meets it has to tell
+// certain failure to connect, or several requests in a row of users who were well until then, without any answer, do. What one sender meets it has to tell
 // the others (newsOf); what it was told it does not. Leaves to others: waiting, telling, and which user is the probe.
 import type { Outcome } from './api.ts'
-import { RETRY_AFTER_MAX_MS } from './retry.ts'
+import { RETRY_AFTER_MAX_MS, THROTTLE_DEFAULT_MS } from './retry.ts'
 
 const UNREACHABLE_PROBE_MS = 5_000
 const UNAUTHORIZED_PROBE_MS = 15_000
 /** Requests in a row without any answer, after which the host counts as unreachable. */
 const SILENCE_LIMIT = 5
-/** For a 429 without Retry-After. */
-const THROTTLE_DEFAULT_MS = 1_000
 /** The many answers of one burst are told once. */
 const NEWS_AT_LEAST_MS = 1_000
 
@@ -35,7 +33,8 @@ export type HostNews =
 export type HostEvent =
   /** A request is about to leave. While the state is not open, that is the probe. */
   | { readonly kind: 'sent' }
-  | { readonly kind: 'outcome'; readonly outcome: Outcome }
+  /** `repeated`: this user's attempt before this one failed as well, so that silence may be its own (P6). */
+  | { readonly kind: 'outcome'; readonly outcome: Outcome; readonly repeated?: boolean }
   /** Another sender met it. */
   | { readonly kind: 'told'; readonly news: HostNews }
   /** The number of senders is another one. */
@@ -71,7 +70,7 @@ export function nextHostState(state: HostState, event: HostEvent, nowMs: number,
     case 'sent':
       return afterSent(state, nowMs, among)
     case 'outcome':
-      return afterOutcome(state, event.outcome, nowMs, among)
+      return afterOutcome(state, event, nowMs, among)
     case 'told':
       return afterNews(state, event.news, nowMs, among)
     case 'recounted':
@@ -109,7 +108,9 @@ function afterSent(state: HostState, nowMs: number, among: Probers): HostState {
   }
 }
 
-function afterOutcome(state: HostState, outcome: Outcome, nowMs: number, among: Probers): HostState {
+type Met = Extract<HostEvent, { kind: 'outcome' }>
+
+function afterOutcome(state: HostState, { outcome, repeated = false }: Met, nowMs: number, among: Probers): HostState {
   switch (outcome.kind) {
     case 'accepted':
     case 'missing':
@@ -118,7 +119,7 @@ function afterOutcome(state: HostState, outcome: Outcome, nowMs: number, among: 
     case 'stop':
       return refused(state, nowMs, among)
     case 'retry':
-      return outcome.scope === 'host' ? hostTrouble(state, outcome, nowMs) : userTrouble(state, outcome)
+      return outcome.scope === 'host' ? hostTrouble(state, { outcome, repeated }, nowMs) : userTrouble(state, outcome)
   }
 }
 
@@ -172,7 +173,12 @@ function userTrouble(state: HostState, outcome: Extract<Outcome, { kind: 'retry'
   return answered && (state.kind === 'unreachable' || state.kind === 'open') ? HOST_OPEN : state
 }
 
-function hostTrouble(state: HostState, outcome: Extract<Outcome, { kind: 'retry' }>, nowMs: number): HostState {
+interface Trouble {
+  readonly outcome: Extract<Outcome, { kind: 'retry' }>
+  readonly repeated: boolean
+}
+
+function hostTrouble(state: HostState, { outcome, repeated }: Trouble, nowMs: number): HostState {
   if (state.kind === 'unauthorized') return state
   const { status } = outcome.failure
   if (status === 429 || (status === 503 && outcome.floorMs > 0)) {
@@ -183,10 +189,11 @@ function hostTrouble(state: HostState, outcome: Extract<Outcome, { kind: 'retry'
     case 'unreachable':
       return state
     case 'throttled':
-      return nowMs < state.untilMs ? state : { kind: 'open', silent: 1 }
+      return nowMs < state.untilMs ? state : { kind: 'open', silent: repeated ? 0 : 1 }
     case 'open': {
-      const silent = state.silent + 1
       const certain = status === null && outcome.applied === 'no'
+      // Five who never get an answer would else close it again and again; an outage meets new users at once.
+      const silent = state.silent + (repeated ? 0 : 1)
       if (!certain && silent < SILENCE_LIMIT) return { kind: 'open', silent }
       return { kind: 'unreachable', probeAtMs: nowMs + UNREACHABLE_PROBE_MS }
     }

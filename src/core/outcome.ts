@@ -6,9 +6,9 @@ import { type DeliveryCode, ERROR_POLICY } from './error-policy.ts'
 import { isJsonObject, type Json } from './json.ts'
 import type { UnreadableKind } from './metrics.ts'
 import type { Looked } from './plan-report.ts'
-import { valuesOf } from './refusal.ts'
+import { keyOfOperation, propertiesOf, valuesOf } from './refusal.ts'
 import { parseRemoteUser } from './remote-user.ts'
-import { messageText, namedPlaces, readServerMessage } from './server-message.ts'
+import { messageText, namedPlaces, readServerMessage, type ServerMessage } from './server-message.ts'
 
 type Answered = Extract<Answer, { kind: 'answered' }>
 type Retry = Extract<Outcome, { kind: 'retry' }>
@@ -17,13 +17,17 @@ type Retry = Extract<Outcome, { kind: 'retry' }>
 export const ABORTED = 'aborted'
 
 /** Of the request itself it can be told which of its values an answer is about. */
-export function outcomeOf(request: ApiRequest | RequestKind, answer: Answer): Outcome {
+export function outcomeOf(request: ApiRequest | RequestKind, given: Answer): Outcome {
+  const answer = given.kind === 'answered' ? { ...given, status: toldStatus(given) } : given
   switch (answer.kind) {
     case 'answered': {
-      if (typeof request === 'string') return answered(request, answer)
-      const outcome = answered(request.kind, answer)
+      if (answer.status >= 200 && answer.status < 300) return answeredWell(kindOf(request), answer)
+      if (typeof request === 'string') return refusedFor(request, answer, readServerMessage(answer.body))
+      const message = readServerMessage(answer.body, propertiesOf(request))
+      const key = message.key ?? keyOfOperation(request, message.operation)
+      const outcome = refusedFor(request.kind, answer, { ...message, key })
       if (outcome.kind !== 'rejected' || outcome.failure.key === null) return outcome
-      return { ...outcome, places: namedPlaces(answer.body, valuesOf(request, outcome.failure.key)) }
+      return { ...outcome, places: placesOf(request, outcome.failure.key, { body: answer.body, ...message }) }
     }
     case 'unsent':
       if (answer.code === ABORTED) return noAnswer('aborted', 'no', 'user')
@@ -32,6 +36,19 @@ export function outcomeOf(request: ApiRequest | RequestKind, answer: Answer): Ou
       // What we gave up ourselves says nothing about the host.
       return answer.code === ABORTED ? noAnswer('aborted', 'unclear', 'user') : noAnswer('no_answer', 'unclear', 'host')
   }
+}
+
+/** The place among the operations says it best. */
+function placesOf(
+  request: ApiRequest,
+  key: string,
+  { body, operation }: { readonly body: Json; readonly operation: number | null },
+): readonly number[] {
+  if (operation !== null && keyOfOperation(request, operation) === key) {
+    const before = request.kind === 'edit' ? request.operations.slice(0, operation) : []
+    return [valuesOf({ kind: 'edit', operations: before }, key).length]
+  }
+  return namedPlaces(body, key, valuesOf(request, key))
 }
 
 /** For an answer, or a user, on which our own code failed: whatever was sent may have been applied. */
@@ -53,17 +70,33 @@ export function secretMissing({ name, key }: { readonly name: string; readonly k
   return { kind: 'rejected', failure: { code, status: null, key, message: `${message}: ${name}` } }
 }
 
-function answered(kind: RequestKind, answer: Answered): Outcome {
+/** `200 OK` with `{"code":400,"message":"…"}` is a 400: some gateways answer so. No user has a `code`. */
+function toldStatus({ status, body }: Answered): number {
+  if (status < 200 || status >= 300 || !isJsonObject(body) || 'distinct_id' in body) return status
+  const { code, message } = body
+  return typeof code === 'number' && code >= 400 && code < 600 && typeof message === 'string' ? code : status
+}
+
+function kindOf(request: ApiRequest | RequestKind): RequestKind {
+  return typeof request === 'string' ? request : request.kind
+}
+
+function answeredWell(kind: RequestKind, answer: Answered): Outcome {
+  if (!isApiSuccess(kind, answer.body)) return retry(answer, 'not_the_api', { applied: 'unclear' })
+  return { kind: 'accepted', user: kind === 'delete' ? null : parseRemoteUser(answer.body) }
+}
+
+type Said = Pick<ServerMessage, 'transient' | 'key'>
+
+function refusedFor(kind: RequestKind, answer: Answered, { transient, key }: Said): Outcome {
   const { status, body } = answer
-  if (status >= 200 && status < 300) {
-    if (!isApiSuccess(kind, body)) return retry(answer, 'not_the_api', { applied: 'unclear' })
-    return { kind: 'accepted', user: kind === 'delete' ? null : parseRemoteUser(body) }
-  }
-  const { transient, key } = readServerMessage(body)
   if (transient) return retry(answer, 'transient', { applied: 'unclear' })
   if (status >= 500) {
     // A gateway's own page speaks for the host; an error of the API itself speaks for this request.
-    return retry(answer, 'server_error', { applied: 'unclear', scope: isJsonObject(body) ? 'user' : 'host' })
+    return retry(answer, 'server_error', {
+      applied: 'unclear',
+      scope: isJsonObject(body) && !asksToWait(answer) ? 'user' : 'host',
+    })
   }
   if (status < 400) return retry(answer, 'redirected', {})
   switch (status) {
@@ -84,9 +117,9 @@ function answered(kind: RequestKind, answer: Answered): Outcome {
     case 425:
       return retry(answer, 'busy', {})
     case 413:
-      return { kind: 'rejected', failure: failure('too_large', status) }
+      return { kind: 'rejected', failure: failure('too_large', status, key) }
     case 429:
-      return retry(answer, 'rate_limited', { scope: 'host' })
+      return retry(answer, 'rate_limited', {})
     default:
       return { kind: 'rejected', failure: failure(key === null ? 'invalid_request' : 'invalid_value', status, key) }
   }
@@ -118,11 +151,16 @@ function isHtml(body: Json): boolean {
   return typeof body === 'string' && body.trimStart().startsWith('<')
 }
 
+/** Whoever it answered so speaks for everybody. */
+function asksToWait({ status, retryAfterMs }: Answered): boolean {
+  return status === 429 || (status === 503 && retryAfterMs !== null && retryAfterMs > 0)
+}
+
 function retry(answer: Answered, code: DeliveryCode, given: Partial<Pick<Retry, 'applied' | 'scope'>>): Retry {
   return {
     kind: 'retry',
     applied: given.applied ?? 'no',
-    scope: given.scope ?? 'user',
+    scope: given.scope ?? (asksToWait(answer) ? 'host' : 'user'),
     floorMs: answer.retryAfterMs ?? 0,
     failure: failure(code, answer.status),
   }

@@ -1,5 +1,5 @@
-// What answers tell about the load that SuprSend bears: asked to slow down (429), failing for many (503, no answer), or
-// slower than usual. A value and its transition, which says by how much to slow. Guarantees P6: who is troubled alone,
+// What answers tell about the load that SuprSend bears: asked to slow down (429), failing for many (503, no answer),
+// doing nothing of what is asked, or slower than usual. A value and its transition, which says by how much to slow. Guarantees P6: who is troubled alone,
 // even ten of them and whatever becomes of their retries, slows nobody. Leaves to others what the host's state is.
 import type { Outcome, RequestKind } from './api.ts'
 import { isSlow, judged, type Latency, NO_LATENCY, withAnswer } from './latency.ts'
@@ -11,6 +11,8 @@ export interface Pressure {
   /** Answers of the last second or the last hundred, whichever are more, in two parts of that length. */
   readonly before: Part
   readonly now: Part
+  /** Answers in a row of which none did what was asked, nor told why not. */
+  readonly vain: { readonly sinceMs: number; readonly answers: number }
 }
 
 interface Part {
@@ -48,10 +50,35 @@ const HALF: Fall = { factor: 1 / 2, least: SMALLEST_SHARE }
 /** Latency alone never takes more than this: it has causes that no slowing mends. */
 const GENTLE: Fall = { factor: 0.85, least: 1 / 8 }
 
-const EMPTY: Part = { sinceMs: Number.NEGATIVE_INFINITY, answers: 0, troubles: 0 }
-export const NO_PRESSURE: Pressure = { latency: NO_LATENCY, before: EMPTY, now: EMPTY }
+/**
+ * Whatever they fail of (a firewall's 403 for our address, a wrong path, a 500), and however often those users failed before: to go on
+ * at this pace is of no use. A hundred users with trouble of their own alone, in backoff, come to fewer.
+ */
+const VAIN_ANSWERS = 100
+const VAIN_WITHIN_MS = 10_000
 
-export function felt(pressure: Pressure, seen: AnswerSeen, nowMs: number): Felt {
+const EMPTY: Part = { sinceMs: Number.NEGATIVE_INFINITY, answers: 0, troubles: 0 }
+export const NO_PRESSURE: Pressure = {
+  latency: NO_LATENCY,
+  before: EMPTY,
+  now: EMPTY,
+  vain: { sinceMs: 0, answers: 0 },
+}
+
+export function felt(before: Pressure, seen: AnswerSeen, nowMs: number): Felt {
+  const vain = vainAfter(before, seen.outcome, nowMs)
+  if (vain.answers < VAIN_ANSWERS) return feltOf({ ...before, vain }, seen, nowMs)
+  const pressure = { ...before, vain: { sinceMs: nowMs, answers: 0 } }
+  const { fall, ...rest } = feltOf(pressure, seen, nowMs)
+  return { ...rest, fall: fall ?? (nowMs - vain.sinceMs <= VAIN_WITHIN_MS ? HALF : null) }
+}
+
+function vainAfter({ vain }: Pressure, { kind }: Outcome, nowMs: number): Pressure['vain'] {
+  if (kind !== 'retry' || vain.answers === 0) return { sinceMs: nowMs, answers: kind === 'retry' ? 1 : 0 }
+  return { ...vain, answers: vain.answers + 1 }
+}
+
+function feltOf(pressure: Pressure, seen: AnswerSeen, nowMs: number): Felt {
   const { outcome, repeated, busy, ...timed } = seen
   if (isLimit(outcome))
     return { pressure, fall: { ...HALF, untilMs: nowMs + Math.min(outcome.floorMs, RETRY_AFTER_MAX_MS) } }
@@ -62,7 +89,7 @@ export function felt(pressure: Pressure, seen: AnswerSeen, nowMs: number): Felt 
   // Refusals are answered without the work that makes latency.
   const latency = answered ? withAnswer(pressure.latency, timed, nowMs) : pressure.latency
   if (troubled && isConsiderable(counted)) {
-    return { pressure: { latency, before: EMPTY, now: EMPTY }, fall: HALF }
+    return { pressure: { ...pressure, latency, before: EMPTY, now: EMPTY }, fall: HALF }
   }
   if (answered && busy && isSlow(latency)) {
     return { pressure: { ...counted, latency: judged(latency) }, fall: GENTLE }
@@ -71,7 +98,7 @@ export function felt(pressure: Pressure, seen: AnswerSeen, nowMs: number): Felt 
 }
 
 function isLimit(outcome: Outcome): outcome is Extract<Outcome, { kind: 'retry' }> {
-  return outcome.kind === 'retry' && outcome.failure.status === 429
+  return outcome.kind === 'retry' && outcome.failure.status === 429 && outcome.scope === 'host'
 }
 
 /** What was certainly not sent tells of the way there: the host's state closes on it. */

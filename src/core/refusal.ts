@@ -2,10 +2,11 @@
 // profiles are without it. Guarantees that each refusal finds something new or nothing at all, so that leaving out ends.
 // Values are held as they were planned; what the server said is read in server-message.ts and never comes here (P8).
 import type { ApiRequest, Failure, RemoteUser } from './api.ts'
-import { standsFor } from './channel-value.ts'
-import { isJsonObject, type Json, sameJson } from './json.ts'
+import { canonical, isJsonObject, type Json, type JsonObject, sameJson } from './json.ts'
 import { type Entry, entriesOf, identityOf, property } from './operations.ts'
-import { type ChannelKey, isChannelKey, type Profile } from './profile.ts'
+import { CHANNEL_KEYS, type ChannelKey, isChannelKey, type Profile } from './profile.ts'
+import { remoteValues } from './remote-user.ts'
+import { ValueIndex } from './value-index.ts'
 
 export interface Refused {
   readonly entries: readonly Entry[]
@@ -29,18 +30,43 @@ export function valuesOf(request: ApiRequest, key: string): readonly Json[] {
     case 'delete':
       return []
     case 'upsert': {
-      const value = request.body[key]
+      const value = ownMember(request.body, key)
       if (value === undefined) return []
       return isChannelKey(key) && Array.isArray(value) ? value : [value]
     }
     case 'edit':
       return request.operations.flatMap((operation) =>
         Object.values(operation).flatMap((members: Json) => {
-          const value = isJsonObject(members) ? members[key] : undefined
+          const value = isJsonObject(members) ? ownMember(members, key) : undefined
           return value === undefined ? [] : [value]
         }),
       )
   }
+}
+
+/** A property may be called `constructor`. */
+function ownMember(members: JsonObject, key: string): Json | undefined {
+  return Object.hasOwn(members, key) ? members[key] : undefined
+}
+
+/** Keys of the properties that a request writes. */
+export function propertiesOf(request: ApiRequest): readonly string[] {
+  switch (request.kind) {
+    case 'get':
+    case 'delete':
+      return []
+    case 'upsert':
+      return Object.keys(request.body).filter((key) => !isChannelKey(key))
+    case 'edit':
+      return request.operations.flatMap((operation) => ('$set' in operation ? Object.keys(operation.$set) : []))
+  }
+}
+
+/** The channel that the operation at this place is about; null: it is about none, or there is no such operation. */
+export function keyOfOperation(request: ApiRequest, place: number | null): string | null {
+  const operation = request.kind === 'edit' && place !== null ? request.operations[place] : undefined
+  if (operation === undefined || '$unset' in operation || '$set' in operation) return null
+  return Object.keys('$append' in operation ? operation.$append : operation.$remove).find(isChannelKey) ?? null
 }
 
 export interface Complaint {
@@ -83,11 +109,13 @@ export function refusedBy({ request, key, places }: Complaint, suspects: Suspect
 
 function carriedEntries(key: ChannelKey, values: readonly Json[], suspects: Suspects): readonly Entry[] {
   const found = new Map<string, Entry>()
+  // Not each with each: a thousand subscriptions among thousands that are unclear would take minutes.
+  const carried = new Set(values.map(canonical))
   for (const profile of [suspects.desired, suspects.synced, ...suspects.unclear]) {
     for (const value of profile?.channels[key] ?? []) {
       const entry = { key, value }
       const sent = suspects.sent(entry)
-      if (sent !== undefined && values.some((carried) => sameJson(carried, sent))) found.set(identityOf(entry), entry)
+      if (sent !== undefined && carried.has(canonical(sent))) found.set(identityOf(entry), entry)
     }
   }
   return [...found.values()]
@@ -131,7 +159,7 @@ function isSameProperty(a: Pick<Profile, 'properties'> | null, b: Pick<Profile, 
 
 /** What of it SuprSend holds all the same: as it shows, or where it shows nothing as it had accepted before. */
 export function heldAnyway(refused: Refused, { view, desired, synced }: View): Refused {
-  const isHeld = view === null ? isIn(synced) : (entry: Entry) => shows(view, entry)
+  const isHeld = view === null ? isIn(synced) : shownIn(view)
   return {
     entries: refused.entries.filter(isHeld),
     properties: refused.properties.filter((key) => isSameProperty(desired, view ?? synced, key)),
@@ -142,19 +170,25 @@ export interface View extends Pick<Suspects, 'desired' | 'synced'> {
   readonly view: RemoteUser | null
 }
 
-function shows(user: RemoteUser, entry: Entry): boolean {
-  return (user.channels[entry.key] ?? []).some((remote) => isShownAs(remote, entry))
-}
-
-function isShownAs(remote: Json, { key, value }: Entry): boolean {
-  return (typeof remote === 'string' || isJsonObject(remote)) && standsFor(key, remote, value)
+/** An answer may list a hundred thousand values: not each is compared with each. */
+function shownIn(user: RemoteUser): (entry: Entry) => boolean {
+  const indexes = new Map<ChannelKey, ValueIndex>()
+  return ({ key, value }) => {
+    const index = indexes.get(key) ?? new ValueIndex(key, remoteValues(user, key))
+    indexes.set(key, index)
+    return index.standingFor(value).length > 0
+  }
 }
 
 /** The user as if SuprSend did not show the values that it refused. */
 export function withoutShown(user: RemoteUser, { entries }: Refused): RemoteUser {
-  const channels = Object.entries(user.channels).map(([key, values]) => {
-    const refused = entries.filter((entry) => entry.key === key)
-    return [key, values.filter((remote) => !refused.some((entry) => isShownAs(remote, entry)))] as const
+  const channels = CHANNEL_KEYS.flatMap((key) => {
+    if (user.channels[key] === undefined) return []
+    const refused = new ValueIndex(
+      key,
+      entries.flatMap((entry) => (entry.key === key ? [entry.value] : [])),
+    )
+    return [[key, remoteValues(user, key).filter((remote) => !refused.hasWhat(remote))] as const]
   })
   return { ...user, channels: Object.fromEntries(channels) }
 }

@@ -40,3 +40,11 @@ function entryValue(entry: JsonObject): Json {
   const json = entry.value_json
   return isJsonObject(json) && Object.keys(json).length > 0 ? json : (entry.value ?? null)
 }
+
+/** The lists come from parseRemoteUser, which lets only texts and objects through. */
+export function remoteValues(user: RemoteUser, key: ChannelKey): readonly ChannelValue[] {
+  return (user.channels[key] ?? []).filter(
+    (value): value is ChannelValue =>
+      typeof value === 'string' || (typeof value === 'object' && value !== null && !Array.isArray(value)),
+  )
+}

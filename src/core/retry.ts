@@ -10,6 +10,8 @@ const RETRY_BASE_MS = 500
 const RETRY_CAP_MS = 30_000
 /** A Retry-After beyond this is a mistake or an attack; the host is asked again after it. */
 export const RETRY_AFTER_MAX_MS = 3_600_000
+/** For a 429 without Retry-After. */
+export const THROTTLE_DEFAULT_MS = 1_000
 /** After an unclear outcome the old request may still be on its way: the next write waits for it (DESIGN §7.4). */
 export const UNCLEAR_HOLD_MS = 2_000
 
@@ -43,6 +45,15 @@ export function retryDelayMs({ attempts, floorMs, random }: RetryInput): number 
 export function stoppedDelayMs(status: number | null, { attempts, random }: Omit<RetryInput, 'floorMs'>): number {
   if (status === 401) return retryDelayMs({ attempts: 1, floorMs: 0, random })
   return retryDelayMs({ attempts, floorMs: STOPPED_HOLD_MS, random })
+}
+
+/**
+ * After trouble that holds everybody, while the gate says when it is over. Who was asked to slow down is due a little after that:
+ * it may be asked so alone, and always being the first it would hold up everybody (P6).
+ */
+export function heldDelayMs({ failure, floorMs }: Retry, random: number): number {
+  if (failure.status === null) return 0
+  return retryDelayMs({ attempts: 1, floorMs: Math.max(floorMs, THROTTLE_DEFAULT_MS), random })
 }
 
 export function retryFloorMs(outcome: Retry): number {

@@ -1,13 +1,16 @@
-// What can be learnt from the text of an error answer: whether it is passing trouble and which profile key it names. The
-// text itself holds values of the profile and never leaves this file (P8).
-import { isJsonObject, type Json } from './json.ts'
+// What can be learnt from the texts of an error answer: whether it is passing trouble, which profile key it names, and which of the
+// values that were sent. The texts hold values of the profile and never leave this file (P8); which there are is server-texts.ts's.
+import type { Json } from './json.ts'
 import { CHANNEL_KEYS, RESERVED_PROPERTIES } from './profile.ts'
+import { textsOf } from './server-texts.ts'
 
 export interface ServerMessage {
   /** Worth another try whatever the status. */
   readonly transient: boolean
-  /** The profile key the text complains about: one of a closed list. */
+  /** The profile key a text complains about: a channel, a reserved property, or one that was sent. */
   readonly key: string | null
+  /** The place among a PATCH's operations, where it tells that. */
+  readonly operation: number | null
 }
 
 /**
@@ -34,52 +37,66 @@ const COMPLAINTS: readonly (readonly [RegExp, string])[] = [
   [/^invalid webpush subscription/i, '$webpush'],
 ]
 
-export function readServerMessage(body: Json): ServerMessage {
-  const text = messageText(body).trim()
-  const key = complaintKey(text)
+/** @param sent keys of properties that the request carried: they are looked for as well. */
+export function readServerMessage(body: Json, sent: readonly string[] = []): ServerMessage {
+  const texts = textsOf(body)
+  const complaints = texts.map((text) => complaintOf(text, sent))
+  const [first] = complaints.filter(({ key }) => key !== null)
+  const operation = (first ?? complaints.find((each) => each.operation !== null))?.operation ?? null
   // A refused value is repeated in the text and might itself read like passing trouble.
-  return { key, transient: key === null && TRANSIENT.test(text) }
+  return { key: first?.key ?? null, operation, transient: !first && texts.some((text) => TRANSIENT.test(text)) }
 }
 
-/** Longer than any message; the patterns that look into it may take time that grows with the square of its length. */
-const MAX_TEXT = 4_096
+/** The first text there is, cut to 4 KB; else empty. */
+export function messageText(body: Json): string {
+  return textsOf(body)[0] ?? ''
+}
+
+type Complaint = Pick<ServerMessage, 'key' | 'operation'>
 
 /**
- * `message`, `detail` or `error.message`, else the text itself: the order in which SuprSend's own clients look. Cut to 4 KB.
+ * `$iospush: value must be of string type`, `operations[2].$append.$email: …`, `decoding failed: '$append[0].$email' expected …`,
+ * `Request body contains an invalid value for the "$email" field`.
  */
-export function messageText(body: Json): string {
-  if (typeof body === 'string') return body.slice(0, MAX_TEXT)
-  if (!isJsonObject(body)) return ''
-  for (const value of [body.message, body.detail, body.error]) {
-    if (typeof value === 'string' && value !== '') return value.slice(0, MAX_TEXT)
-    if (isJsonObject(value)) return messageText(value)
-  }
-  return ''
-}
+const PATHS: readonly RegExp[] = [
+  /^\{?\s*(?:decoding failed:\s*)?["'`]?([$\w.[\]-]{1,200})["'`]?(?:\s*:|\s+(?:is|are|has|must|cannot|should|expected|value|field)\b)/i,
+  /^Request body contains an invalid value for the "([^"]*)" field/i,
+]
 
-function complaintKey(text: string): string | null {
-  // $iospush: value must be of string type
-  const named = /^\{?\s*"?(\$\w+)"?\s*:/.exec(text)?.[1]
-  if (named !== undefined && NAMED_KEYS.includes(named)) return named
+function complaintOf(text: string, sent: readonly string[]): Complaint {
+  const path = PATHS.map((pattern) => pattern.exec(text)?.[1]).find((found) => found !== undefined)
+  const parts = path?.split(/[.[\]]+/).filter((part) => part !== '') ?? []
+  const isKey = (part: string) => NAMED_KEYS.includes(part) || sent.includes(part)
+  const key = path !== undefined && isKey(path) ? path : parts.findLast(isKey)
+  const [, place] = /^operations\b\D{0,2}(\d{1,6})\b/.exec(path ?? '') ?? []
+  const operation = place === undefined ? null : Number(place)
+  if (key !== undefined) return { key, operation }
   // invalid value for channel 'sms': … error: error while parsing number to E164 format
-  const channel = /^invalid value for channel '(\w+)'/i.exec(text)?.[1]
-  if (channel !== undefined && NAMED_KEYS.includes(`$${channel}`)) return `$${channel}`
-  return COMPLAINTS.find(([pattern]) => pattern.test(text))?.[1] ?? null
+  const channel = /^invalid value for (?:the )?channel ["'`]\$?(\w+)/i.exec(text)?.[1]?.toLowerCase()
+  if (channel !== undefined && NAMED_KEYS.includes(`$${channel}`)) return { key: `$${channel}`, operation }
+  return { key: COMPLAINTS.find(([pattern]) => pattern.test(text))?.[1] ?? null, operation }
 }
 
 /** Shorter ones stand in other words by chance. */
 const LEAST_NAMED = 3
 
 /**
- * Which of these values the text repeats, by their places; empty where it repeats none, or more than one of them. An object is
- * repeated where all its texts are, in whatever form. Of values that contain each other the longest counts.
+ * Which of these values of the key the texts repeat, by their places: of each text that complains about the key the one that it
+ * repeats; none where it repeats more than one. If no such text repeats any, all texts count as one.
  */
-export function namedPlaces(body: Json, values: readonly Json[]): readonly number[] {
-  const text = messageText(body)
+export function namedPlaces(body: Json, key: string, values: readonly Json[]): readonly number[] {
+  const texts = textsOf(body)
+  const each = texts.filter((text) => complaintOf(text, [key]).key === key).flatMap((text) => placesIn(text, values))
+  const places = each.length > 0 ? each : placesIn(texts.join('\n'), values)
+  return [...new Set(places)].sort((a, b) => a - b)
+}
+
+/** An object is repeated where all its texts are, in whatever form. Of values that contain each other the longest counts. */
+function placesIn(text: string, values: readonly Json[]): readonly number[] {
   const repeated = values.flatMap((value, place) => {
-    const texts = textsOf(value)
-    const fits = texts.length > 0 && texts.every((each) => each.length >= LEAST_NAMED && standsIn(text, each))
-    return fits ? [{ place, name: texts.join('\n') }] : []
+    const parts = textsIn(value)
+    const fits = parts.length > 0 && parts.every((part) => part.length >= LEAST_NAMED && standsIn(text, part))
+    return fits ? [{ place, name: parts.join('\n') }] : []
   })
   const names = new Set(repeated.map(({ name }) => name))
   const longest = [...names].filter((name) => ![...names].some((other) => other !== name && other.includes(name)))
@@ -87,10 +104,10 @@ export function namedPlaces(body: Json, values: readonly Json[]): readonly numbe
   return repeated.flatMap(({ place, name }) => (name === longest[0] ? [place] : []))
 }
 
-function textsOf(value: Json): readonly string[] {
+function textsIn(value: Json): readonly string[] {
   if (typeof value === 'string') return [value]
   if (typeof value !== 'object' || value === null) return []
-  return Object.values(value).flatMap((part: Json) => textsOf(part))
+  return Object.values(value).flatMap((part: Json) => textsIn(part))
 }
 
 /** Not as a part of a longer word or number. */

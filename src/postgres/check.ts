@@ -55,13 +55,17 @@ export async function checkSource(connection: pg.ClientConfig, wanted: WantedSou
 /** Whether the state's schema is usable or can be made there. */
 export async function checkState(
   connection: pg.ClientConfig,
-  options: { readonly schema: string },
+  options: {
+    readonly schema: string
+    /** It is the source's own database. */
+    readonly beside?: boolean
+  },
 ): Promise<readonly Finding[]> {
   return withClient(connection, 'state.url', async (client) => {
     const tooOld = versionFindings(await readVersion(client))
     if (tooOld.length > 0) return tooOld
     const [row] = await queryRows<StateRow>(client, STATE, [options.schema])
-    return row ? stateFindings(row, options.schema) : []
+    return row ? [...stateFindings(row, options.schema), ...encodingFindings(row.encoding, options)] : []
   })
 }
 
@@ -176,13 +180,14 @@ async function withClient(
 interface StateRow {
   readonly standby: boolean
   readonly role: string
+  readonly encoding: string
   readonly canCreate: boolean
   /** Null when the schema does not exist. */
   readonly usable: boolean | null
 }
 
 const STATE = `
-SELECT pg_is_in_recovery() AS standby, current_user::text AS role,
+SELECT pg_is_in_recovery() AS standby, current_user::text AS role, current_setting('server_encoding') AS encoding,
        has_database_privilege(current_database(), 'CREATE') AS "canCreate",
        (SELECT has_schema_privilege(n.oid, 'USAGE') AND has_schema_privilege(n.oid, 'CREATE')
         FROM pg_catalog.pg_namespace n WHERE n.nspname = $1) AS usable`
@@ -203,6 +208,22 @@ function stateFindings(row: StateRow, schema: string): readonly Finding[] {
         row.usable === null
           ? `CREATE SCHEMA ${name} AUTHORIZATION ${role};`
           : `GRANT USAGE, CREATE ON SCHEMA ${name} TO ${role};`,
+    },
+  ]
+}
+
+/** UTF8 holds everything; SQL_ASCII takes bytes as they come. In another one a character that it lacks would stop everybody. */
+function encodingFindings(encoding: string, { beside = false }: { readonly beside?: boolean }): readonly Finding[] {
+  if (['UTF8', 'SQL_ASCII'].includes(encoding)) return []
+  const holds = beside
+    ? 'It holds what its tables hold, but not every constant and every result of an expression that the mapping file may give'
+    : 'It cannot hold every value of the source'
+  return [
+    {
+      code: 'state_encoding',
+      level: beside ? 'warning' : 'error',
+      message: `The database of the state has the encoding ${encoding}. ${holds}, and one that it cannot would stop everybody: let state.url lead to a database in UTF8.`,
+      sql: "CREATE DATABASE suprsync ENCODING 'UTF8' TEMPLATE template0;",
     },
   ]
 }

@@ -1,6 +1,6 @@
 // Collects one response into an Answer. Guarantees exactly one Answer per request, in bounded memory: a body over the bound
 // is dropped (but for a page's beginning) while its status still counts; a request of which nothing was written is `unsent`, any other without a whole
-// answer is `unclear`, except that a 2xx status line alone proves that it was applied. Leaves conclusions to core/outcome.ts.
+// answer is `unclear`, except that a 2xx status line alone proves that it was applied, and a 429 or 503 asks to wait. Leaves conclusions to core/outcome.ts.
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Answer } from '../core/api.ts'
 import { errorCode } from '../core/error.ts'
@@ -58,7 +58,7 @@ export class AnswerBuffer {
 
   broken(error: unknown): Answer {
     const status = this.#status
-    if (status !== null && (this.#bytes > MAX_BODY_BYTES || (status >= 200 && status < 300)))
+    if (status !== null && (this.#bytes > MAX_BODY_BYTES || (status >= 200 && status < 300) || asksToWait(status)))
       return this.#answered(this.#startOfPage())
     return { kind: this.started ? 'unclear' : 'unsent', code: errorCode(error) ?? 'unknown' }
   }
@@ -77,6 +77,11 @@ export class AnswerBuffer {
   #answered(body: Json): Answer {
     return { kind: 'answered', status: this.#status ?? 0, retryAfterMs: this.#retryAfterMs, body }
   }
+}
+
+/** What is asked stands in the head, and nothing worse follows from it whatever the body would have said. */
+function asksToWait(status: number): boolean {
+  return status === 429 || status === 503
 }
 
 /** The beginning of a body that was cut, if it is a web page's: it must not pass for the API's. Else null. */
@@ -107,7 +112,8 @@ function parseRetryAfter(
   const text = (typeof value === 'string' ? value : value?.[0])?.trim()
   if (text === undefined || text === '') return null
   if (/^\d+(\.\d+)?$/.test(text)) return Math.ceil(Number(text) * 1000)
-  const atMs = Date.parse(text)
+  // Date.parse takes `wait 35` for the year 2035: nobody would be sent for an hour.
+  const atMs = /\d:\d\d/.test(text) ? Date.parse(text) : Number.NaN
   if (Number.isNaN(atMs)) return null
   const serverNowMs = date === undefined ? Number.NaN : Date.parse(date)
   return Math.max(0, atMs - (Number.isNaN(serverNowMs) ? nowMs : serverNowMs))

@@ -4,7 +4,15 @@ import type { Failure, Outcome } from '../core/api.ts'
 import type { AttemptRecord, Claim } from '../core/delivery-port.ts'
 import { givenUp, UNREADABLE } from '../core/outcome.ts'
 import { type Profile, profileHash } from '../core/profile.ts'
-import { failingSince, givesUp, isOwnTrouble, retryDelayMs, retryFloorMs, stoppedDelayMs } from '../core/retry.ts'
+import {
+  failingSince,
+  givesUp,
+  heldDelayMs,
+  isOwnTrouble,
+  retryDelayMs,
+  retryFloorMs,
+  stoppedDelayMs,
+} from '../core/retry.ts'
 import { type Attempt, compactAttempts } from '../core/unclear.ts'
 
 export type AttemptEnd =
@@ -31,6 +39,8 @@ export interface Patience {
 /** A request that did not end as it should; null: it did not leave. */
 export interface Ended {
   readonly outcome: Outcome | null
+  /** It was a GET, which leaves nothing. */
+  readonly asked: boolean
   /** Something of the target may be stored. */
   readonly open: boolean
   /** Some request has left. */
@@ -70,10 +80,10 @@ export function accepted({ claim, synced, failure, drifted, sent }: Accepted): A
 }
 
 export function ended(claim: Claim, known: Knowledge, end: Ended, patience: Patience): AttemptEnd {
-  const { outcome, open, sent } = end
+  const { outcome, asked, open, sent } = end
   if (outcome === null && !open && !sent) return { kind: 'unsent' }
   const unclear =
-    open || (outcome?.kind === 'retry' && outcome.applied === 'unclear')
+    open || (!asked && outcome?.kind === 'retry' && outcome.applied === 'unclear')
       ? compactAttempts([...known.unclear, { token: claim.token, target: claim.desired }])
       : known.unclear
   const syncedHash = known.synced === null ? null : profileHash(known.synced)
@@ -123,7 +133,9 @@ function consequence(claim: Claim, outcome: Outcome): Consequence {
       // A host that certainly did nothing is not this user's failure: the gate decides when it is asked again.
       const hostly = outcome.scope === 'host' && outcome.applied === 'no'
       const attempts = claim.attempts + (hostly ? 0 : 1)
-      const delayMs = hostly ? 0 : retryDelayMs({ attempts, floorMs: retryFloorMs(outcome), random: Math.random() })
+      const delayMs = hostly
+        ? heldDelayMs(outcome, Math.random())
+        : retryDelayMs({ attempts, floorMs: retryFloorMs(outcome), random: Math.random() })
       const since = failingSince(claim, outcome, Date.now())
       return { attempts, failure: hostly ? null : outcome.failure, failingSince: since, retryInMs: delayMs }
     }

@@ -7,6 +7,7 @@ import type { OnDelete } from '../core/mapping-spec.ts'
 import type { PlanInput } from '../core/plan.ts'
 import type { ChannelKey, Profile } from '../core/profile.ts'
 import { NOTHING_REFUSED, type Refused, refusedBy, unsaid, valuesOf, withoutRefused } from '../core/refusal.ts'
+import type { Attempt } from '../core/unclear.ts'
 import type { Knowledge, Patience } from './attempt-record.ts'
 import { AttemptSecrets, type KnownSecrets } from './attempt-secrets.ts'
 
@@ -69,7 +70,16 @@ export const NEVER_MADE = { kind: 'stopped', request: null, partly: false } as c
 export function meansOf(claim: Claim, options: AttemptOptions): Means {
   const all = [claim.desired, claim.synced, ...claim.unclear.map(({ target }) => target)]
   const profiles = all.filter((profile) => profile !== null)
-  return { ...options, claim, box: new AttemptSecrets(profiles, options.secrets) }
+  const keys = new Set(profiles.flatMap(({ properties }) => Object.keys(properties)))
+  const send: Send = async (...request) => withOwn(await options.send(...request), keys)
+  return { ...options, send, claim, box: new AttemptSecrets(profiles, options.secrets) }
+}
+
+/** What is held on to while more is sent. Properties of others are compared with nothing, and may be a megabyte of JSON (P7). */
+function withOwn(outcome: Outcome | null, keys: ReadonlySet<string>): Outcome | null {
+  if (outcome?.kind !== 'accepted' || outcome.user === null) return outcome
+  const own = Object.entries(outcome.user.properties).filter(([key]) => keys.has(key))
+  return { ...outcome, user: { ...outcome.user, properties: Object.fromEntries(own) } }
 }
 
 export function firstState(means: Means): State {
@@ -81,6 +91,18 @@ export function firstState(means: Means): State {
 /** SuprSend does not have the user. */
 export function vanishedState(means: Means, state: State): State {
   return { ...state, ...knowing(means, { synced: null, unclear: [] }), vanished: true }
+}
+
+/** Less is unclear. */
+export function narrowedState(
+  means: Means,
+  state: State,
+  narrow: (unclear: readonly Attempt[]) => readonly Attempt[],
+): State {
+  const { synced, unclear } = state.known
+  // Sealed, as SuprSend's answers are: one text, one reference.
+  const sealed = unclear.map((attempt) => ({ ...attempt, target: means.box.seal(attempt.target) }))
+  return { ...state, ...knowing(means, { synced, unclear: narrow(sealed) }) }
 }
 
 function knowing({ box }: Means, known: Knowledge): Pick<State, 'known' | 'synced' | 'unclear'> {

@@ -32,8 +32,8 @@ export interface Held {
 type Planned = Extract<Run, { kind: 'accepted' }> & Pick<Held, 'base'>
 
 export async function verify(means: Means, state: State, { base, user, dropped }: Planned): Promise<Held | Stopped> {
-  // What was refused may be there all the same: that must be seen.
-  const seen = user === null && !isNothing(state.refused) ? await look(means) : user
+  // What was refused may be there all the same, and so may what could not be removed: that must be seen.
+  const seen = user === null && (dropped || !isNothing(state.refused)) ? await look(means) : user
   if (seen === null) {
     // What could not be removed without this answer may still be there (P4).
     if (dropped) return { ...NEVER_MADE, outcome: UNREADABLE, partly: true }

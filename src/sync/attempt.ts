@@ -7,6 +7,7 @@ import type { Claim } from '../core/delivery-port.ts'
 import { secretMissing } from '../core/outcome.ts'
 import { planUser, type Step } from '../core/plan.ts'
 import { isNothing, MOST_REFUSALS } from '../core/refusal.ts'
+import { inquired } from './attempt-inquiry.ts'
 import { type AttemptEnd, accepted, ended, type Patience, VANISHED_TWICE } from './attempt-record.ts'
 import {
   type AttemptOptions,
@@ -27,7 +28,9 @@ const ENDLESS: Patience = { giveUpAfterMs: null, acceptedAt: null }
 
 export async function attemptUser(claim: Claim, options: AttemptOptions): Promise<AttemptEnd> {
   const means = meansOf(claim, options)
-  let state = firstState(means)
+  const first = await inquired(means, firstState(means))
+  if ('kind' in first) return stop(means, firstState(means), first)
+  let state = first
   for (let refusals = 0; ; ) {
     const plan = planUser(planInput(means, state))
     if (plan.kind === 'settled') {
@@ -92,7 +95,8 @@ async function runSteps({ claim, box, send }: Means, steps: readonly Step[]): Pr
 }
 
 /** What was refused by name may be stored in part: then, too, the outcome is open. */
-function stop({ claim, patience = ENDLESS }: Means, state: State, { outcome, partly }: Stopped): AttemptEnd {
+function stop({ claim, patience = ENDLESS }: Means, state: State, { outcome, request, partly }: Stopped): AttemptEnd {
   const open = partly || !isNothing(state.refused)
-  return ended(claim, state.known, { outcome, open, sent: state.vanished }, patience)
+  const asked = request?.kind === 'get'
+  return ended(claim, state.known, { outcome, asked, open, sent: state.vanished }, patience)
 }

@@ -169,7 +169,7 @@ export class Gate {
       this.#limiter = noteAnswer(this.#limiter, answer, nowMs)
     }
     this.#limiter = releaseSlot(this.#limiter)
-    this.#next({ kind: 'outcome', outcome })
+    this.#next({ kind: 'outcome', outcome, repeated })
     this.#metrics.requestsInFlight(this.#limiter.inFlight)
     const news = newsOf(before, this.#host, outcome, nowMs)
     if (news !== null) this.#onNews(news)

@@ -262,6 +262,26 @@ describe('the role', () => {
   })
 })
 
+test('state_encoding: a state that cannot hold every character', async () => {
+  await using database = await createTestDatabase()
+  const { name } = database
+  const made = `"${name}_latin"`
+  await database.query(`CREATE DATABASE ${made} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0`)
+  try {
+    const connection = connectionConfig(database.url.replace(name, `${name}_latin`))
+    const [apart, ...more] = await checkState(connection, { schema: 's' })
+    expect(apart).toMatchObject({ code: 'state_encoding', level: 'error', message: expect.stringContaining('LATIN1') })
+    expect(apart?.sql).toContain("ENCODING 'UTF8'")
+    expect(more).toEqual([])
+    expect(await checkState(connection, { schema: 's', beside: true })).toMatchObject([
+      { code: 'state_encoding', level: 'warning' },
+    ])
+  } finally {
+    await database.query(`DROP DATABASE ${made}`)
+  }
+  expect(await checkState(connectionConfig(database.url), { schema: 's' })).toEqual([])
+})
+
 describe('publication and slot', () => {
   test('publication_missing when we are not to make it', async () => {
     await using database = await createTestDatabase()

@@ -112,6 +112,40 @@ function userTrouble(status: number): Outcome {
   return outcome.kind === 'retry' ? { ...outcome, scope: 'user' } : outcome
 }
 
+test.each([
+  ['a 500 of the API', 500],
+  ["a firewall's 403", 403],
+])(
+  '%s for everybody, whether or not they failed before, leaves little, and what is left finds the end of it',
+  (_, status) => {
+    const down = (nowMs: number) => nowMs >= 10_000 && nowMs < 60_000
+    const answer = (nowMs: number) => ({ afterMs: 20, outcome: down(nowMs) ? userTrouble(status) : ACCEPTED })
+    let user = 0
+    const next = () => ({ user: user++, repeated: true })
+    const { sentAtMs, acceptedAtMs } = run({ settings: SETTINGS, untilMs: 130_000, answer, next })
+    expect(perSecond(sentAtMs, 30_000, 60_000)).toBeLessThan(150)
+    expect(perSecond(acceptedAtMs, 120_000, 130_000)).toBeGreaterThan(900)
+  },
+)
+
+test('a hundred users who always fail, and nobody else who is due, slow nobody', () => {
+  const random = seeded(3)
+  const due = Array.from({ length: 100 }, (_, user) => ({ user, atMs: user * 300, attempts: 0 }))
+  const { shares } = run({
+    settings: SETTINGS,
+    untilMs: 200_000,
+    answer: () => ({ afterMs: 20, outcome: userTrouble(500) }),
+    next(nowMs) {
+      const [first] = due.sort((a, b) => a.atMs - b.atMs)
+      if (first === undefined || first.atMs > nowMs) return null
+      first.attempts += 1
+      first.atMs = nowMs + retryDelayMs({ attempts: first.attempts, floorMs: 2_000, random: random() })
+      return { user: first.user, repeated: first.attempts > 1 }
+    },
+  })
+  expect(Math.min(...shares.slice(1_000))).toBe(1)
+})
+
 describe('ten poisoned users among thousands of good ones slow nobody (P6)', () => {
   const HANGS = { afterMs: 30_000, outcome: refused(null) }
   const FAILS = { afterMs: 15, outcome: userTrouble(503) }

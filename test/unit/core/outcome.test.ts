@@ -45,6 +45,12 @@ const TABLE: readonly (readonly [RequestKind, Answer, string])[] = [
   ['upsert', answered(201, {}), 'accepted'],
   ['edit', answered(200, ' {"distinct_id":"u","prop'), 'accepted'],
   ['delete', answered(200, 'OK'), 'accepted'],
+  // An error in the clothes of success.
+  ['edit', answered(200, { code: 400, message: 'invalid timezone: X' }), 'rejected invalid_value $timezone'],
+  ['delete', answered(200, { code: 500, message: 'internal' }), 'retry unclear user server_error'],
+  ['delete', answered(202, { code: 404, message: missing }), 'missing'],
+  ['edit', answered(200, { code: 200, message: 'ok' }), 'accepted'],
+  ['edit', answered(200, { ...user, code: 400, message: 'm' }), 'accepted user'],
   ['delete', answered(204), 'accepted'],
   ['delete', message(404, missing), 'missing'],
   ['edit', message(404, "User [distinct_id: 'u'] not found"), 'missing'],
@@ -118,9 +124,9 @@ describe('outcome', () => {
       expect(unreadable('delete', answered(204, body))).toBeNull()
     }
     expect(unreadable('edit', answered(202, user))).toBeNull()
-    for (const body of [null, '', ' ', {}, [], 7, { message: '' }, { message: { code: 1 } }, { error: ['x'] }])
+    for (const body of [null, '', ' ', {}, [], 7, { message: '' }, { message: { code: 1 } }, { error: [7] }])
       expect(unreadable('edit', answered(500, body))).toBe('no_message')
-    for (const body of ['BAD REQUEST', { detail: 'x' }, { error: { message: 'x' } }])
+    for (const body of ['BAD REQUEST', { detail: 'x' }, { error: { message: 'x' } }, { error: ['x'] }])
       expect(unreadable('edit', answered(400, body))).toBeNull()
     expect(unreadable('edit', { kind: 'unclear', code: 'ECONNRESET' })).toBeNull()
     expect(unreadable('edit', answered(308))).toBeNull()
@@ -129,6 +135,14 @@ describe('outcome', () => {
   test('Retry-After is the floor', () => {
     expect(outcomeOf('edit', answered(429, null, 7000))).toMatchObject({ floorMs: 7000 })
     expect(outcomeOf('edit', answered(503, '<html>', 5000))).toMatchObject({ floorMs: 5000 })
+    // The API's own 503 speaks for everybody then, whatever its text.
+    for (const text of ['try later', 'db_error tcp h: i/o timeout']) {
+      const body = { code: 503, message: text }
+      expect(outcomeOf('edit', answered(503, body, 5000))).toMatchObject({ floorMs: 5000, scope: 'host' })
+      expect(outcomeOf('edit', answered(503, body))).toMatchObject({ scope: 'user' })
+      expect(outcomeOf('edit', answered(429, body))).toMatchObject({ scope: 'host' })
+      expect(outcomeOf('edit', answered(500, body, 5000))).toMatchObject({ scope: 'user' })
+    }
   })
 
   test('a failure says what and which key, and never a word of the server', () => {

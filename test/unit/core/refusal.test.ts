@@ -15,6 +15,7 @@ import {
   valuesOf,
   withHeld,
   withoutRefused,
+  withoutShown,
 } from '../../../src/core/refusal.ts'
 import { namedPlaces } from '../../../src/core/server-message.ts'
 
@@ -59,7 +60,7 @@ describe('the value that a text repeats', () => {
     ['no values at all', 'invalid value', [{}, null, 7], []],
   ]
   test.each(cases)('%s', (_what, text, values, places) => {
-    expect(namedPlaces(message(text), values)).toEqual(places)
+    expect(namedPlaces(message(text), '$sms', values)).toEqual(places)
   })
 
   test('an outcome tells its place and never the value', () => {
@@ -142,4 +143,29 @@ describe('what is refused', () => {
       message: 'SuprSend refused a value (keys $email, $timezone, HTTP 400); the rest of the profile was sent',
     })
   })
+})
+
+test('thousands of subscriptions, of which none is named, are told apart within a moment', () => {
+  const subscription = (n: number, at: number) => ({
+    endpoint: `https://push.example.com/${n}/${at}`,
+    keys: { auth: `a${at}`, p256dh: `p${at}` },
+  })
+  const profile = (n: number, size = 1_000): Profile => ({
+    channels: { $webpush: Array.from({ length: size }, (_, at) => subscription(n, at)) },
+    properties: {},
+  })
+  const [desired, synced, ...unclear] = [profile(0), profile(1), profile(2), profile(3)]
+  const request: ApiRequest = { kind: 'edit', operations: operationsOf(wholeChange([synced, ...unclear], desired)) }
+  const startedAt = performance.now()
+  const all = { ...suspects, desired, synced, unclear }
+  const refused = refusedBy({ request, key: '$webpush', places: [] }, all, NOTHING_REFUSED)
+  expect(refused?.entries).toHaveLength(1_000)
+  const view = { channels: { ...profile(9, 10_000).channels, $sms: ['+1'] }, properties: {} }
+  expect(heldAnyway(refused ?? NOTHING_REFUSED, { view, desired, synced }).entries).toEqual([])
+  const shown = { ...view, channels: { ...view.channels, $webpush: [subscription(0, 5), subscription(9, 5)] } }
+  expect(withoutShown(shown, refused ?? NOTHING_REFUSED).channels).toEqual({
+    $webpush: [subscription(9, 5)],
+    $sms: ['+1'],
+  })
+  expect(performance.now() - startedAt).toBeLessThan(3_000)
 })

@@ -85,6 +85,16 @@ describe('host', () => {
     expect(many(4, SILENT, met(many(4, SILENT), USER_500)).kind).toBe('open')
   })
 
+  test('silence that one user met before counts no more; a refused connection always does', () => {
+    const again = (state: HostState, outcome: Outcome) =>
+      nextHostState(state, { kind: 'outcome', outcome, repeated: true }, 0)
+    let state = many(4, SILENT)
+    for (let at = 0; at < 50; at += 1) state = again(state, SILENT)
+    expect(state.kind).toBe('open')
+    expect(met(state, SILENT).kind).toBe('unreachable')
+    expect(again(HOST_OPEN, REFUSED).kind).toBe('unreachable')
+  })
+
   test('what we gave up ourselves says nothing', () => {
     expect(many(50, trouble({ scope: 'user' }))).toEqual(HOST_OPEN)
   })

@@ -1,9 +1,9 @@
 // Unclear targets: the list stays short and forgets nothing that SuprSend may hold.
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { canonical, type JsonObject } from '../../../src/core/json.ts'
 import type { Profile } from '../../../src/core/profile.ts'
-import { type Attempt, compactAttempts } from '../../../src/core/unclear.ts'
+import { type Attempt, compactAttempts, isTooMuch, narrowed } from '../../../src/core/unclear.ts'
 
 const address = fc.constantFrom('a@x.io', 'b@x.io', 'c@x.io', 'd@x.io', 'e@x.io')
 const slack = fc.record({ email: address, access_token: fc.constantFrom('t', 'u') })
@@ -62,6 +62,31 @@ test('however long it goes on, one attempt at a time', () => {
       expect(compactAttempts(grown)).toEqual(grown)
     }),
   )
+})
+
+describe('what was united of very many', () => {
+  const mail = (n: number): Profile => ({ channels: { $email: [`a${n}@x.io`] }, properties: { [`p${n}`]: n } })
+  const many = Array.from({ length: 1_200 }, (_, n): Attempt => ({ token: `t${n}`, target: mail(n) }))
+
+  test('is too much from a thousand values and keys on', () => {
+    expect(isTooMuch(compactAttempts(many.slice(0, 500)))).toBe(false)
+    expect(isTooMuch(compactAttempts(many))).toBe(true)
+    // One that is large by itself is a profile's own.
+    const large = { $email: Array.from({ length: 900 }, (_, n) => `b${n}@x.io`), $sms: ['+1', '+2'] }
+    expect(isTooMuch([{ token: 't', target: { channels: large, properties: mail(0).properties } }])).toBe(false)
+  })
+
+  test('is only what SuprSend shows; what may still be on its way stays whole', () => {
+    const list = compactAttempts([...many, { token: 'd', target: null }])
+    const user = {
+      channels: { $email: ['a7@x.io', 'a1199@x.io', 'other@x.io'] },
+      properties: { p9: 'x', constructor: 1 },
+    }
+    const left = narrowed(list, user)
+    expect(left[0]?.target).toEqual({ channels: { $email: ['a7@x.io'] }, properties: { p9: 9 } })
+    expect(left.slice(1)).toEqual(list.slice(1))
+    expect(isTooMuch(left)).toBe(false)
+  })
 })
 
 test('equal targets are one', () => {

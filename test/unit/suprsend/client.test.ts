@@ -159,6 +159,9 @@ describe('answers', () => {
     ],
     ['a date gone by', { 'retry-after': 'Fri, 31 Dec 1999 23:59:59 GMT' }, 0],
     ['nonsense', { 'retry-after': 'soon' }, null],
+    ['nonsense that could be a year', { 'retry-after': 'wait 35' }, null],
+    ['a power', { 'retry-after': '1e99' }, null],
+    ['less than nothing', { 'retry-after': '-5' }, null],
   ])('Retry-After: %s', (_, headers, retryAfterMs) =>
     withServer(
       (response) => response.writeHead(429, headers).end(),

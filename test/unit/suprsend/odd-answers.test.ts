@@ -35,6 +35,21 @@ async function withServer(
   }
 }
 
+test.each([
+  [429, true],
+  [503, true],
+  [400, false],
+  [500, false],
+])('the head of a %i whose body never ends', (status, counts) => {
+  const buffer = new AnswerBuffer()
+  buffer.started = true
+  buffer.begin(status, { 'retry-after': '9' }, 0)
+  buffer.add(Buffer.from('{"message": "slow'))
+  const answer = buffer.broken(new Error('cut'))
+  if (counts) expect(answer).toEqual({ kind: 'answered', status, retryAfterMs: 9_000, body: null })
+  else expect(answer).toMatchObject({ kind: 'unclear' })
+})
+
 describe('compressed although we ask for plain', () => {
   test.each([
     ['gzip', gzipSync(JSON.stringify(USER))],

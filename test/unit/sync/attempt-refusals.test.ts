@@ -3,7 +3,8 @@
 // Whatever was refused, the rest is held, what left the row goes, and `synced` is what SuprSend holds of ours (P1, P2, P4, P6).
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { ApiRequest } from '../../../src/core/api.ts'
+import type { ApiRequest, Outcome } from '../../../src/core/api.ts'
+import type { Json } from '../../../src/core/json.ts'
 import { outcomeOf } from '../../../src/core/outcome.ts'
 import { type ChannelKey, EMPTY_PROFILE, type Profile, profileHash } from '../../../src/core/profile.ts'
 import { fingerprintOf, secretReference } from '../../../src/core/secret-reference.ts'
@@ -30,6 +31,10 @@ class World {
   unclear: readonly Attempt[] = []
   /** SuprSend's answers bring no user object. */
   mute = false
+  /** How many requests are answered; the one after them is applied or not, and its answer never comes. */
+  cut: { answered: number; readonly applied: boolean } | null = null
+  /** A GET is answered all the same. */
+  readable = false
   readonly #rules: StoreRules
   readonly #policy: AttemptPolicy
   #sequence = 0
@@ -71,8 +76,18 @@ class World {
     return end
   }
 
-  #answer(request: ApiRequest) {
+  #answer(request: ApiRequest): Outcome {
     this.sent.push(request)
+    if (this.readable && request.kind === 'get') return this.#apply(request)
+    if (this.cut === null || this.cut.answered > 0) {
+      if (this.cut !== null) this.cut.answered -= 1
+      return this.#apply(request)
+    }
+    if (this.cut.applied) this.#apply(request)
+    return outcomeOf(request, { kind: 'unclear', code: 'ECONNRESET' })
+  }
+
+  #apply(request: ApiRequest): Outcome {
     this.#sequence += 1
     const instant = { now: String(this.#sequence), sequence: this.#sequence }
     const answer = applyRequest(this.users, 'u', request, { ...this.#rules, ...instant })
@@ -88,7 +103,7 @@ class World {
 }
 
 const TOKEN = secretReference('SLACK_BOT_TOKEN', 'xoxb-canary')
-const SECRETS = new Map([[fingerprintOf(TOKEN), { reveal: () => 'xoxb-canary' }]])
+const SECRETS = new Map<string, { reveal(): string }>([[fingerprintOf(TOKEN), { reveal: () => 'xoxb-canary' }]])
 
 function facts(
   of: { readonly channels: object; readonly properties: Profile['properties'] } | null,
@@ -191,6 +206,28 @@ test('a credential is sent, refused and recorded as what it stands for', async (
   expect(JSON.stringify(end)).not.toContain('canary')
 })
 
+test.each([
+  ['SuprSend shows it', false],
+  ['SuprSend shows it only when it is asked', true],
+])('a credential whose text nobody knows any more is removed: %s', async (_what, mute) => {
+  const world = new World()
+  const slack = (access_token: Json) => ({ channels: { $slack: [{ user_id: 'U1', access_token }] }, properties: {} })
+  await world.attempt(slack(TOKEN))
+  const next = secretReference('SLACK_BOT_TOKEN', 'xoxb-next')
+  SECRETS.delete(fingerprintOf(TOKEN))
+  SECRETS.set(fingerprintOf(next), { reveal: () => 'xoxb-next' })
+  world.mute = mute
+  try {
+    const end = await world.attempt(slack(next))
+    expect(end).toMatchObject({ kind: 'accepted', record: { failure: null, unclear: [] } })
+    expect(world.held()).toEqual(['$slack {"user_id":"U1","access_token":"xoxb-next"}'])
+    expect(world.sent.length).toBeLessThanOrEqual(3)
+  } finally {
+    SECRETS.delete(fingerprintOf(next))
+    SECRETS.set(fingerprintOf(TOKEN), { reveal: () => 'xoxb-canary' })
+  }
+})
+
 test('a text that names no value: what is new of the key is left out, what SuprSend holds of it stays', async () => {
   const world = new World()
   await world.attempt(emails(GOOD))
@@ -262,6 +299,79 @@ test('whatever is refused, of whatever life: synced is what is held, and a row w
     { numRuns: 300 },
   )
 })
+
+test('answers that are lost among refusals, whatever was applied: in the end synced is what is held, and a row without any converges', async () => {
+  const setting = fc.record({
+    ...{ postReading: fc.constantFrom('append' as const, 'replace' as const) },
+    patchMissing: fc.constantFrom('create' as const, 'not_found' as const),
+    refusalReading: fc.constantFrom('nothing' as const, 'stored' as const),
+    removalReading: fc.constantFrom('any' as const, 'valid' as const),
+    onDelete: fc.constantFrom('delete' as const, 'clear' as const, 'keep' as const),
+    firstContact: fc.constantFrom('upsert' as const, 'edit' as const),
+    exclusive: fc.constantFrom(new Set<ChannelKey>(), new Set<ChannelKey>(['$email'])),
+  })
+  const step = fc.record({
+    desired: fc.option(profile),
+    cut: fc.option(fc.record({ answered: fc.constantFrom(0, 0, 1, 2, 3, 5), applied: fc.boolean() })),
+    mute: fc.boolean(),
+    vanish: fc.constantFrom(false, false, false, true),
+  })
+  const last = { channels: { $email: [GOOD] }, properties: { name: 'z' } }
+  await fc.assert(
+    fc.asyncProperty(setting, fc.array(step, { maxLength: 6 }), async (given, life) => {
+      const world = new World(given, given)
+      for (const { desired, cut, mute, vanish } of life) {
+        if (vanish) world.users.delete('u')
+        world.cut = cut && { ...cut }
+        world.mute = mute
+        await world.attempt(desired)
+        expect(world.sent.length).toBeLessThanOrEqual(24)
+        expect(world.unclear.length).toBeLessThanOrEqual(8)
+      }
+      world.cut = null
+      world.mute = false
+      await world.attempt(last)
+      expect(world.unclear).toEqual([])
+      const held = world.held()
+      expect(held).toEqual(expect.arrayContaining([...facts(last)]))
+      expect(facts(world.synced)).toEqual(held)
+      if (given.refusalReading === 'nothing' || given.removalReading === 'any') expect(held).toEqual(facts(last))
+    }),
+    { numRuns: 500 },
+  )
+})
+
+test.each([
+  ['append', true],
+  ['replace', true],
+  ['append', false],
+] as const)(
+  'edits for weeks of which no answer comes (POST %s, applied: %s): what is unclear does not grow for ever',
+  async (postReading, applied) => {
+    const world = new World({ postReading })
+    const mails = (n: number) => Array.from({ length: 50 }, (_, at) => `a${n}-${at}@x.io`)
+    const row = (n: number): Profile => ({ channels: { $email: mails(n) }, properties: { [`p${n}`]: n } })
+    await world.attempt(row(0))
+    const size = () => JSON.stringify(world.unclear).length
+    let most = 0
+    for (let n = 1; n < 80; n += 1) {
+      // A GET is answered, when one is made.
+      world.cut = { answered: 0, applied: applied && n % 5 === 0 }
+      world.readable = true
+      await world.attempt(row(n))
+      most = Math.max(most, size())
+    }
+    expect(most).toBeLessThan(60_000)
+    // Nothing is answered: then nothing is written either.
+    world.readable = false
+    for (let n = 80; n < 120; n += 1) await world.attempt(row(n))
+    expect(size()).toBeLessThan(60_000)
+    world.cut = null
+    await world.attempt(row(7))
+    expect(world.held()).toEqual(facts(row(7)))
+    expect([world.synced, world.unclear]).toEqual([row(7), []])
+  },
+)
 
 test('nothing is refused of an empty profile', async () => {
   const world = new World()

@@ -1,4 +1,6 @@
 // One user's attempt against a SuprSend of scripted outcomes: what is recorded of it.
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import type { Answer, Outcome, RequestKind } from '../../../src/core/api.ts'
 import type { Claim } from '../../../src/core/delivery-port.ts'
@@ -11,6 +13,7 @@ import { applyRequest } from '../../../src/emulator/user-store.ts'
 import { attemptUser } from '../../../src/sync/attempt.ts'
 import { brokenAttempt } from '../../../src/sync/attempt-record.ts'
 import type { AttemptPolicy, Send } from '../../../src/sync/attempt-state.ts'
+import { until } from '../../support/wait.ts'
 
 const CLAIM: Claim = {
   bucket: 0,
@@ -53,6 +56,32 @@ test('the repair is refused, and by name: that key alone is set aside', async ()
     kind: 'accepted',
     record: { synced: EMPTY_PROFILE, unclear: [], failure: { code: 'invalid_value', keys: ['$email'] } },
   })
+})
+
+test('while the repair is under way nothing is held of what others have in the answer, which may be a megabyte of JSON', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect: () => void = runInNewContext('gc')
+  const under = Promise.withResolvers<void>()
+  const answer = Promise.withResolvers<Outcome>()
+  let junk: WeakRef<readonly object[]> | null = null
+  const send: Send = async (_, request) => {
+    if (request.kind === 'edit') {
+      under.resolve()
+      return await answer.promise
+    }
+    const others = Array.from({ length: 1_000 }, () => ({}))
+    junk = new WeakRef(others)
+    return answered('upsert', 201, { distinct_id: 'ann', $email: [], properties: { others } })
+  }
+  const attempt = attemptUser(CLAIM, { policy: POLICY, secrets: new Map(), send })
+  await under.promise
+  const gone = () => {
+    collect()
+    return junk?.deref() === undefined
+  }
+  await until(async () => gone(), { what: 'the answer to be let go' })
+  answer.resolve(answered('edit', 202, { distinct_id: 'ann', $email: ['new@example.com'], properties: {} }))
+  expect(await attempt).toMatchObject({ kind: 'accepted', drifted: false })
 })
 
 test('the repair is refused: the user is set aside with the reason, and what was sent stays unclear', async () => {

@@ -166,7 +166,9 @@ test.each([402, 403])(
     await pass(45_000)
     expect(pending(state)).toEqual([])
     expect(delivery.sent.filter((id) => id === 'poison')).toHaveLength(2)
-    expect(state.records.at(-1)).toMatchObject({ failure: { code: 'forbidden', status }, retryInMs: null })
+    // Not always the last of all: it may be due at once after the probe.
+    const last = state.records.findLast(({ claim }) => claim.distinctId === 'poison')
+    expect(last).toMatchObject({ failure: { code: 'forbidden', status }, retryInMs: null })
 
     state.add('last')
     delivery.deliver.wake()
@@ -174,6 +176,63 @@ test.each([402, 403])(
     expect(pending(state)).toEqual([])
   },
 )
+
+/** Asks to slow down, as everybody would be asked. */
+function slower(status: number): Answer {
+  return { kind: 'answered', status, retryAfterMs: 1_000, body: { code: status, message: 'slow down' } }
+}
+
+test.each([429, 503])('%i for one user alone, again and again: soon it waits for itself', async (status) => {
+  const state = new FakeState()
+  state.add('poison')
+  await using delivery = startDelivery(state, (id) => (id === 'poison' ? slower(status) : ACCEPTED))
+  let n = 0
+  const feed = setInterval(() => {
+    state.add(`user${n++}`)
+    delivery.deliver.wake()
+  }, 100)
+  await pass(20_000)
+  expect(delivery.gate.host.kind).toBe('open')
+  let pauses = 0
+  for (let at = 0; at < 600; at += 1) {
+    await pass(100)
+    if (delivery.gate.host.kind !== 'open') pauses += 1
+  }
+  clearInterval(feed)
+  expect(pauses).toBe(0)
+  expect(delivery.sent.filter((id) => id === 'poison').length).toBeGreaterThan(3)
+  expect(pending(state).length).toBeLessThan(10)
+})
+
+test.each([429, 503])('%i for everybody: nobody is taken for the only one', async (status) => {
+  const state = new FakeState()
+  for (let n = 0; n < 20; n++) state.add(`user${n}`)
+  let bad = true
+  await using delivery = startDelivery(state, () => (bad ? slower(status) : ACCEPTED))
+  await pass(60_000)
+  // Those who were under way together, and then a few in a second.
+  expect(delivery.sent.length).toBeLessThanOrEqual(8 + 60 * 4)
+  expect(state.records.every(({ retryInMs }) => retryInMs !== null)).toBe(true)
+  bad = false
+  await pass(31_000)
+  expect(pending(state)).toEqual([])
+})
+
+test('five users who never get an answer close the host once, and not again and again', async () => {
+  const state = new FakeState()
+  for (let n = 0; n < 6; n++) state.add(`silent${n}`)
+  const gone: Answer = { kind: 'unclear', code: 'ECONNRESET' }
+  await using delivery = startDelivery(state, (id) => (id.startsWith('silent') ? gone : ACCEPTED))
+  await pass(1_000)
+  state.add('first')
+  await pass(40_000)
+  expect(pending(state)).not.toContain('first')
+  for (let n = 0; n < 20; n++) {
+    await pass(7_000)
+    expect(delivery.gate.host.kind).toBe('open')
+  }
+  expect(delivery.sent.filter((id) => id.startsWith('silent')).length).toBeGreaterThan(30)
+})
 
 test.each([401, 402, 403])(
   '%i for everybody: nobody is set aside, few requests are made, and it resumes',
