@@ -15,6 +15,11 @@ export interface BenchConfig {
   readonly slot?: string
   readonly schema?: string
   readonly maxInFlight?: number
+  /** Of the whole deployment; absent: no limit. */
+  readonly maxRequestsPerSecond?: number
+  readonly role?: 'all' | 'capture' | 'deliver'
+  /** `host:port` of its metrics; absent: none. */
+  readonly listen?: string
   /** `children` of the mapping file. */
   readonly children?: readonly object[]
 }
@@ -45,17 +50,18 @@ export class ServiceProcess implements AsyncDisposable {
         suprsend: {
           api_key: 'bench',
           base_url: config.baseUrl,
-          max_requests_per_second: 'off',
+          max_requests_per_second: config.maxRequestsPerSecond ?? 'off',
           max_in_flight: config.maxInFlight ?? 64,
         },
-        http: { listen: 'off' },
+        http: config.listen === undefined ? 'off' : { listen: config.listen },
         log: { level: 'warn' },
         user: { distinct_id: 'id' },
         profile: { $email: 'email', $sms: 'phone', $timezone: 'timezone', name: 'name', settings: 'settings' },
         children: config.children ?? [],
       }),
     )
-    const child = spawn(process.execPath, [BIN, 'run', '--config', file], { stdio: ['ignore', 'ignore', 'inherit'] })
+    const args = [BIN, 'run', '--config', file, '--role', config.role ?? 'all']
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] })
     return new ServiceProcess(folder, child)
   }
 
@@ -63,6 +69,12 @@ export class ServiceProcess implements AsyncDisposable {
   async peakRssMb(): Promise<number> {
     const status = await readFile(`/proc/${this.#child.pid}/status`, 'utf8')
     return Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024)
+  }
+
+  /** What is resident now, MB. */
+  async rssMb(): Promise<number> {
+    const status = await readFile(`/proc/${this.#child.pid}/status`, 'utf8')
+    return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024)
   }
 
   /** Seconds of processor time used so far, user and system. */

@@ -61,10 +61,9 @@ export class EmulatorSink implements Sink {
     this.url = url
   }
 
-  static async start(): Promise<EmulatorSink> {
-    const child = spawn(process.execPath, [BIN, 'emulate', '--listen', '127.0.0.1:0', '--json', '--quiet'], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
+  static async start(latencyMs = 0): Promise<EmulatorSink> {
+    const args = ['emulate', '--listen', '127.0.0.1:0', '--json', '--quiet', '--latency', String(latencyMs)]
+    const child = spawn(process.execPath, [BIN, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
     const [line] = (await once(child.stdout, 'data')) as [Buffer]
     const { url } = JSON.parse(line.toString()) as { url: string }
     return new EmulatorSink(child, url)
