@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import type { Claim } from '../src/core/delivery-port.ts'
 import { claimBefore, indexBefore } from './claim-before.ts'
 import { median, percentile, printTable } from './figures.ts'
+import { measureProcess } from './pending-process.ts'
 import { buckets, type DUE, edit, fill, type Pending, recordAccepted, startPending } from './pending-state.ts'
 import { printSizes, readActivity } from './table-activity.ts'
 
@@ -136,7 +137,11 @@ async function measureChurn(): Promise<void> {
   printSizes(sizes)
 }
 
-const parts: Readonly<Record<string, () => Promise<void>>> = { claims: measureClaims, churn: measureChurn }
+const parts: Readonly<Record<string, () => Promise<void>>> = {
+  claims: measureClaims,
+  churn: measureChurn,
+  process: () => measureProcess(users),
+}
 for (const [name, measure] of Object.entries(parts)) {
   if (values.part === undefined || values.part === name) await measure()
 }

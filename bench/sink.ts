@@ -70,8 +70,20 @@ export class EmulatorSink implements Sink {
   }
 
   async requests(): Promise<number> {
-    const stats = (await (await fetch(`${this.url}/_emulator/stats`)).json()) as { requests: number }
-    return stats.requests
+    return (await this.stats()).requests
+  }
+
+  /** Calls by method and status. */
+  async stats(): Promise<{ readonly requests: number; readonly calls: Record<string, Record<string, number>> }> {
+    return (await (await fetch(`${this.url}/_emulator/stats`)).json()) as Awaited<ReturnType<EmulatorSink['stats']>>
+  }
+
+  /** What docs/emulator.md has under `/_emulator/`. */
+  async control(method: 'POST' | 'DELETE', path: 'settings' | 'faults', body?: object): Promise<void> {
+    const headers = { 'content-type': 'application/json' }
+    const sent = body === undefined ? { method } : { method, headers, body: JSON.stringify(body) }
+    const answer = await fetch(`${this.url}/_emulator/${path}`, sent)
+    if (!answer.ok) throw new Error(`the emulator answers ${answer.status} to ${method} ${path}`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
