@@ -1,6 +1,7 @@
 // What a claim costs whether hundreds or a million users are pending, against the claim of before on the same rows; how fast the state
-// alone lets them go; and an hour's worth of edits (100/s, 80 % of whom are edited again), compressed in time, with autovacuum as shipped.
-// npm run bench:pending [-- --users 1000000 --deliveries 360000 --part claims|churn|process]
+// alone lets them go; and an hour's worth of edits (100/s, 80 % of whom are edited again), compressed in time, with autovacuum as shipped;
+// ten minutes of it while somebody's transaction keeps the server from removing anything.
+// npm run bench:pending [-- --users 1000000 --deliveries 360000 --part claims|churn|held|process]
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import type { Claim } from '../src/core/delivery-port.ts'
@@ -19,6 +20,7 @@ const { values } = parseArgs({
   },
 })
 const users = Number(values.users)
+const deliveries = Number(values.deliveries)
 const BATCH = 64
 const AGAIN = 0.8
 
@@ -96,12 +98,13 @@ async function measureClaims(): Promise<void> {
   )
 }
 
-async function measureChurn(): Promise<void> {
-  const deliveries = Number(values.deliveries)
+/** @param held somebody keeps a transaction open all the while (a dump, a report): nothing that is dead may be removed */
+async function measureChurn(deliveries: number, { held }: { readonly held: boolean }): Promise<void> {
   // An hour passes in about two minutes: the server looks for what to vacuum that much more often.
   await using state = await startPending(2)
   await fill(state.client, users, 'all')
   const before = await readActivity(state.client)
+  if (held) await state.client.query('begin isolation level repeatable read; select from suprsync.checkpoint')
   const seen: Step[] = []
   const sizes = [before]
   const startedAt = performance.now()
@@ -116,6 +119,7 @@ async function measureChurn(): Promise<void> {
   const seconds = (performance.now() - startedAt) / 1000
   // What the server counts is told once a second.
   await delay(3_000)
+  if (held) await state.client.query('commit')
   sizes.push(await readActivity(state.client))
   const part = Math.min(400, Math.floor(seen.length / 3))
   const middle = Math.floor((seen.length - part) / 2)
@@ -139,7 +143,8 @@ async function measureChurn(): Promise<void> {
 
 const parts: Readonly<Record<string, () => Promise<void>>> = {
   claims: measureClaims,
-  churn: measureChurn,
+  churn: () => measureChurn(deliveries, { held: false }),
+  held: () => measureChurn(deliveries / 6, { held: true }),
   process: () => measureProcess(users),
 }
 for (const [name, measure] of Object.entries(parts)) {
