@@ -26,6 +26,8 @@ export interface Pending extends AsyncDisposable {
   readonly db: StateDatabase
   readonly capture: CaptureState
   readonly delivery: DeliveryStore
+  /** The same sender, whose every look is from the very front (core/queue-front.ts). */
+  readonly fromFront: DeliveryStore
   readonly senderId: string
 }
 
@@ -52,8 +54,9 @@ export async function startPending(vacuumEverySeconds = 60): Promise<Pending> {
   const { state: capture } = await takeOver(db)
   const sender = await listSender(db)
   const delivery = new DeliveryStore(db, sender)
+  const fromFront = new DeliveryStore(db, sender, Number.POSITIVE_INFINITY)
   const dispose = () => stack.disposeAsync()
-  return { cluster, client, db, capture, delivery, senderId: sender.id, [Symbol.asyncDispose]: dispose }
+  return { cluster, client, db, capture, delivery, fromFront, senderId: sender.id, [Symbol.asyncDispose]: dispose }
 }
 
 /** Who of user n is due when, in SQL. */

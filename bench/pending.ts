@@ -31,6 +31,9 @@ function claimOf(count: number): Claimer {
     (await delivery.claim({ buckets: buckets(count), limit: BATCH, lane: 0, token })).claims
 }
 
+const fromFront: Claimer = async (state, token) =>
+  (await state.fromFront.claim({ buckets: buckets(64), limit: BATCH, lane: 0, token })).claims
+
 const KINDS: readonly { readonly name: string; readonly claim: Claimer }[] = [
   { name: 'before: one index', claim: (state, token) => claimBefore(state, BATCH, token) },
   { name: 'of 64 buckets', claim: claimOf(64) },
@@ -105,15 +108,19 @@ async function measureChurn(deliveries: number, { held }: { readonly held: boole
   await fill(state.client, users, 'all')
   const before = await readActivity(state.client)
   if (held) await state.client.query('begin isolation level repeatable read; select from suprsync.checkpoint')
-  const seen: Step[] = []
+  // By turns, so that both meet the same.
+  const claimers = held ? { 'from the front': fromFront, 'as it is': claimOf(64) } : { 'as it is': claimOf(64) }
+  const seen = new Map<string, Step[]>(Object.keys(claimers).map((name) => [name, []]))
   const sizes = [before]
   const startedAt = performance.now()
   let delivered = 0
   while (delivered < deliveries) {
-    const one = await step(state, claimOf(64), AGAIN)
-    if (one.claimed === 0) throw new Error('nobody is due')
-    seen.push(one)
-    delivered += one.claimed
+    for (const [name, claim] of Object.entries(claimers)) {
+      const one = await step(state, claim, AGAIN)
+      if (one.claimed === 0) throw new Error('nobody is due')
+      seen.get(name)?.push(one)
+      delivered += one.claimed
+    }
     if (sizes.length === 1 && delivered >= deliveries / 2) sizes.push(await readActivity(state.client))
   }
   const seconds = (performance.now() - startedAt) / 1000
@@ -121,23 +128,18 @@ async function measureChurn(deliveries: number, { held }: { readonly held: boole
   await delay(3_000)
   if (held) await state.client.query('commit')
   sizes.push(await readActivity(state.client))
-  const part = Math.min(400, Math.floor(seen.length / 3))
-  const middle = Math.floor((seen.length - part) / 2)
-  const parts = { start: seen.slice(0, part), middle: seen.slice(middle, middle + part), end: seen.slice(-part) }
-  printTable(
-    [
-      `${deliveries.toLocaleString('en')} deliveries in ${seconds.toFixed(0)} s`,
-      'claim, ms',
-      'p99',
-      'record, ms',
-      'p99',
-    ],
-    Object.entries(parts).map(([name, of]) => {
-      const claims = of.map(({ claimMs }) => claimMs)
-      const records = of.map(({ recordMs }) => recordMs)
-      return [name, ms(claims, 50), ms(claims, 99), ms(records, 50), ms(records, 99)]
-    }),
-  )
+  const figures = [...seen].flatMap(([name, of]) => {
+    const part = Math.min(400, Math.floor(of.length / 3))
+    const middle = Math.floor((of.length - part) / 2)
+    const parts = { start: of.slice(0, part), middle: of.slice(middle, middle + part), end: of.slice(-part) }
+    return Object.entries(parts).map(([when, some]) => {
+      const claims = some.map(({ claimMs }) => claimMs)
+      const records = some.map(({ recordMs }) => recordMs)
+      return [when, name, ms(claims, 50), ms(claims, 99), ms(records, 50), ms(records, 99)]
+    })
+  })
+  const what = `${Math.round(deliveries).toLocaleString('en')} deliveries in ${seconds.toFixed(0)} s${held ? ', vacuum held back' : ''}`
+  printTable([what, 'claims', 'ms', 'p99', 'record, ms', 'p99'], figures)
   printSizes(sizes)
 }
 
