@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util'
 import { startSource } from './backlog.ts'
 import { editMix, type Update } from './edit-mix.ts'
 import { printTable } from './figures.ts'
-import { freePort, ServiceProcess } from './service-process.ts'
+import { ServiceProcess } from './service-process.ts'
 import { EmulatorSink } from './sink.ts'
 
 const { values } = parseArgs({
@@ -21,8 +21,8 @@ await using _cluster = cluster
 await client.query('delete from users where id > $1', [USERS])
 await client.query('vacuum analyze users')
 await using sink = await EmulatorSink.start()
-const listen = `127.0.0.1:${await freePort()}`
-await using _service = await ServiceProcess.start({ databaseUrl: cluster.url('postgres'), baseUrl: sink.url, listen })
+const databaseUrl = cluster.url('postgres')
+await using service = await ServiceProcess.start({ databaseUrl, baseUrl: sink.url, metrics: true })
 
 async function settled(): Promise<void> {
   for (const deadline = performance.now() + 90_000; performance.now() < deadline; await delay(100)) {
@@ -31,13 +31,6 @@ async function settled(): Promise<void> {
     if (Number(rows[0]?.users) === USERS && Number(rows[0]?.pending) === 0) return
   }
   throw new Error('waited in vain for everybody to be sent')
-}
-
-/** Samples of one metric, added up. */
-async function metric(name: string, label = ''): Promise<number> {
-  const text = await (await fetch(`http://${listen}/metrics`)).text()
-  const samples = text.split('\n').filter((line) => line.startsWith(name) && line.includes(label))
-  return samples.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
 }
 
 interface Counts {
@@ -60,10 +53,10 @@ async function readCounts(): Promise<Counts> {
   const sum = (accepted: boolean) =>
     byStatus.filter(([status]) => status.startsWith('2') === accepted).reduce((all, [, count]) => all + count, 0)
   return {
-    captured: await metric('suprsync_captured_changes_total'),
-    noops: await metric('suprsync_skipped_changes_total', 'unmapped_noop'),
+    captured: await service.metric('suprsync_captured_changes_total'),
+    noops: await service.metric('suprsync_skipped_changes_total', 'unmapped_noop'),
     written: Number(rows[0]?.written),
-    commits: await metric('suprsync_state_commits_total'),
+    commits: await service.metric('suprsync_state_commits_total'),
     calls: sum(true),
     failed: sum(false),
   }

@@ -40,6 +40,8 @@ interface Run {
   /** Of all senders together. */
   readonly cpuSeconds: number
   readonly rssMb: number
+  /** What the limiter let of the senders' parts at the end: less than one where it took SuprSend for slow. */
+  readonly share: number
 }
 
 const { cluster, client } = await startSource()
@@ -91,7 +93,7 @@ async function drain({ inFlight, start }: Target, processes: number): Promise<Ru
   const sink = stack.use(await start())
   const senders: ServiceProcess[] = []
   for (let started = 0; started < processes; started += 1) {
-    const config = { databaseUrl, baseUrl: sink.url, role: 'deliver', maxInFlight: inFlight } as const
+    const config = { databaseUrl, baseUrl: sink.url, role: 'deliver', maxInFlight: inFlight, metrics: true } as const
     senders.push(stack.use(await ServiceProcess.start(config)))
   }
   await waitUntil('the users are shared out', () => sharedBy(processes))
@@ -116,7 +118,9 @@ async function drain({ inFlight, start }: Target, processes: number): Promise<Ru
   const from = seen.find(({ sent }) => sent >= users * 0.1)
   const to = seen.find(({ sent }) => sent >= users * 0.9)
   if (!from || !to) throw new Error('unreachable: all were sent')
+  const shares = await Promise.all(senders.map((sender) => sender.metric('suprsync_limiter_share')))
   return {
+    share: Math.min(...shares),
     seconds: ((seen.at(-1)?.at ?? first) - first) / 1000,
     steadyPerSecond: ((to.sent - from.sent) * 1000) / (to.at - from.at),
     cpuSeconds: (await cpuOf()) - cpuBefore,
@@ -140,10 +144,11 @@ for (const target of TARGETS.filter(({ inFlight }) => [undefined, String(inFligh
       ...[Math.round(rate).toLocaleString('en'), Math.round(steady).toLocaleString('en')],
       ...[(rate / bound).toFixed(2), (steady / bound).toFixed(2), cpuMs.toFixed(2)],
       String(Math.max(...of.map(({ rssMb }) => rssMb))),
+      Math.min(...of.map(({ share }) => share)).toFixed(2),
     ])
   }
 }
 const header = ['sink', 'in flight', 'processes', 'users/s', 'steady', 'of bound', 'steady of bound']
-printTable([...header, 'CPU ms a user', 'peak MB'], table)
+printTable([...header, 'CPU ms a user', 'peak MB', 'least share'], table)
 process.stdout.write(`${users} users, medians of ${values.rounds}\n`)
 await client.end()

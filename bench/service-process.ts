@@ -19,8 +19,8 @@ export interface BenchConfig {
   /** Of the whole deployment; absent: no limit. */
   readonly maxRequestsPerSecond?: number
   readonly role?: 'all' | 'capture' | 'deliver'
-  /** `host:port` of its metrics; absent: none. */
-  readonly listen?: string
+  /** Whether it can be asked for metrics. */
+  readonly metrics?: boolean
   /** `children` of the mapping file. */
   readonly children?: readonly object[]
 }
@@ -28,13 +28,16 @@ export interface BenchConfig {
 export class ServiceProcess implements AsyncDisposable {
   readonly #folder: string
   readonly #child: ChildProcess
+  readonly #listen: string
 
-  private constructor(folder: string, child: ChildProcess) {
+  private constructor(folder: string, child: ChildProcess, listen: string) {
     this.#folder = folder
     this.#child = child
+    this.#listen = listen
   }
 
   static async start(config: BenchConfig): Promise<ServiceProcess> {
+    const listen = config.metrics === true ? `127.0.0.1:${await freePort()}` : 'off'
     const folder = await mkdtemp(join(tmpdir(), 'suprsync-bench-'))
     const file = join(folder, 'suprsync.yaml')
     await writeFile(
@@ -54,7 +57,7 @@ export class ServiceProcess implements AsyncDisposable {
           max_requests_per_second: config.maxRequestsPerSecond ?? 'off',
           max_in_flight: config.maxInFlight ?? 64,
         },
-        http: config.listen === undefined ? 'off' : { listen: config.listen },
+        http: { listen },
         log: { level: 'warn' },
         user: { distinct_id: 'id' },
         profile: { $email: 'email', $sms: 'phone', $timezone: 'timezone', name: 'name', settings: 'settings' },
@@ -63,7 +66,14 @@ export class ServiceProcess implements AsyncDisposable {
     )
     const args = [BIN, 'run', '--config', file, '--role', config.role ?? 'all']
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] })
-    return new ServiceProcess(folder, child)
+    return new ServiceProcess(folder, child, listen)
+  }
+
+  /** The sum of a metric's samples with that label. */
+  async metric(name: string, label = ''): Promise<number> {
+    const text = await (await fetch(`http://${this.#listen}/metrics`)).text()
+    const samples = text.split('\n').filter((line) => line.startsWith(name) && line.includes(label))
+    return samples.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
   }
 
   /** The largest resident set so far, MB. */
@@ -94,7 +104,7 @@ export class ServiceProcess implements AsyncDisposable {
   }
 }
 
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1')
   await once(probe, 'listening')
   const address = probe.address()
