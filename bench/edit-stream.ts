@@ -27,7 +27,8 @@ export async function measureEdits(stream: EditStream): Promise<readonly number[
   for (let edit = 0; edit < perSecond * seconds; edit += 1) {
     seq += 1
     dueAt += pauseMs(stream)
-    if (dueAt - performance.now() > 1) await delay(dueAt - performance.now())
+    const waitMs = dueAt - performance.now()
+    if (waitMs > 1) await delay(waitMs)
     // One connection: the next edit leaves when this one is committed, as a pool's would.
     await client.query(
       `update users set settings = jsonb_build_object('seq', $1::int) where id = 1 + ($1::bigint * 7919) % ${users}`,
