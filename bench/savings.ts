@@ -36,7 +36,7 @@ async function settled(): Promise<void> {
 interface Counts {
   readonly captured: number
   readonly noops: number
-  /** Rows of state written by capture: each has a profile written beside it. */
+  /** Rows of state updated by capture: each has its user's profile beside it. */
   readonly written: number
   readonly commits: number
   readonly calls: number
@@ -47,7 +47,7 @@ async function readCounts(): Promise<Counts> {
   // What a session of the server counts is told once a second.
   await delay(2_000)
   const { rows } = await client.query<{ written: string }>(`
-    select n_tup_ins + n_tup_upd as written from pg_stat_user_tables where relid = 'suprsync.source_row'::regclass`)
+    select n_tup_upd as written from pg_stat_user_tables where relid = 'suprsync.source_row'::regclass`)
   const { calls } = await sink.stats()
   const byStatus = Object.values(calls).flatMap((of) => Object.entries(of))
   const sum = (accepted: boolean) =>
