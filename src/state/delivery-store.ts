@@ -11,6 +11,7 @@ import { UNCLEAR_HOLD_MS } from '../core/retry.ts'
 import type { Attempt } from '../core/unclear.ts'
 import { jsonArray, textArray } from './array-literal.ts'
 import type { StateDatabase } from './database.ts'
+import { isDue, oldestOf, STILL_DUE } from './due.ts'
 import { heldTarget, IS_KEPT, type KnownColumns, onlyLoses, STORED } from './losses.ts'
 
 interface ClaimRecord {
@@ -93,21 +94,20 @@ export class DeliveryStore implements DeliveryState {
     const owner = sql`${this.#owner}::uuid`
     const startedAtMs = performance.now()
     const from = frontOf(this.#fronts, { lane, buckets }, startedAtMs)
-    const claimable = sql`p.lane = ${lane} and p.due_at is not null and p.due_at <= statement_timestamp() and ${isFrom(from)}
-      and p.claimed_by is distinct from ${owner} and p.change_lsn < (select lsn from checkpoint) and ${fits}`
+    const claimable = sql`p.lane = ${lane} and p.claimed_by is distinct from ${owner} and p.change_lsn < (select lsn from checkpoint) and ${fits}`
     const { rows } = await sql<ClaimRecord>`
       with me as materialized (
         select from sender where id = ${owner} and fence = ${this.#fence}::uuid for share),
       oldest as materialized (
         select f.distinct_id, f.due_at from unnest(${buckets}::smallint[]) as b (bucket) cross join lateral (
-          select p.distinct_id, p.due_at from profile p where p.bucket = b.bucket and ${claimable}
+          select p.distinct_id, p.due_at from profile p where p.bucket = b.bucket and ${isDue(from)} and ${claimable}
           order by p.due_at limit ${eachOf({ buckets, limit })}) f
         where exists (select from me)
         order by f.due_at limit ${limit}),
       due as materialized (
         select distinct_id, sending, claimed_by is not null as orphaned, ${IS_KEPT} as kept,
           claimed_by is null and ${IS_KEPT} and ${onlyLoses(DESIRED, STORED)} as nothing
-        from profile p where distinct_id in (select distinct_id from oldest) and ${claimable}
+        from profile p where distinct_id in (select distinct_id from oldest) and ${STILL_DUE} and ${claimable}
         for update skip locked)
       update profile p set held = case when due.orphaned then p.held else due.kept and not p.rejected end,
         due_at = case when due.orphaned then clock_timestamp() + ${UNCLEAR_HOLD_MS} * interval '1 ms' when due.nothing then null else p.due_at end,
@@ -137,7 +137,7 @@ export class DeliveryStore implements DeliveryState {
             order by p.due_at limit ${each}) f),
         kept as materialized (
           select distinct_id from profile p
-          where distinct_id in (select distinct_id from front) and due_at is not null and claimed_by is null
+          where distinct_id in (select distinct_id from front) and ${STILL_DUE} and claimed_by is null
             and change_lsn < (select lsn from checkpoint) and ${IS_KEPT} and ${onlyLoses(DESIRED, STORED)}
           order by distinct_id for update skip locked)
         update profile p set held = not p.rejected, due_at = null from kept where p.distinct_id = kept.distinct_id`.execute(
@@ -257,15 +257,6 @@ export class DeliveryStore implements DeliveryState {
     const look = { ...seen, tookMs: nowMs - startedAtMs, longMs: this.#longLookMs }
     this.#fronts = lookedFrom(this.#fronts, look, nowMs)
   }
-}
-
-function isFrom(front: string | null): RawBuilder<unknown> {
-  return front === null ? sql`true` : sql`p.due_at >= ${front}::timestamptz`
-}
-
-/** A little before now where nobody is due: who comes to be so has the time of the statement that says so, and is seen when it is committed. */
-function oldestOf(lane: 0 | 1): RawBuilder<unknown> {
-  return sql`least(min(f.due_at) filter (where l.lane = ${lane}), statement_timestamp() - interval '1 second')::text`
 }
 
 /** What each bucket is asked for at the most: twice its share, so that the oldest are taken though they are not spread evenly. */
