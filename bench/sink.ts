@@ -61,18 +61,29 @@ export class EmulatorSink implements Sink {
     this.url = url
   }
 
-  static async start(): Promise<EmulatorSink> {
-    const child = spawn(process.execPath, [BIN, 'emulate', '--listen', '127.0.0.1:0', '--json', '--quiet'], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
+  static async start(latencyMs = 0): Promise<EmulatorSink> {
+    const args = ['emulate', '--listen', '127.0.0.1:0', '--json', '--quiet', '--latency', String(latencyMs)]
+    const child = spawn(process.execPath, [BIN, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
     const [line] = (await once(child.stdout, 'data')) as [Buffer]
     const { url } = JSON.parse(line.toString()) as { url: string }
     return new EmulatorSink(child, url)
   }
 
   async requests(): Promise<number> {
-    const stats = (await (await fetch(`${this.url}/_emulator/stats`)).json()) as { requests: number }
-    return stats.requests
+    return (await this.stats()).requests
+  }
+
+  /** Calls by method and status. */
+  async stats(): Promise<{ readonly requests: number; readonly calls: Record<string, Record<string, number>> }> {
+    return (await (await fetch(`${this.url}/_emulator/stats`)).json()) as Awaited<ReturnType<EmulatorSink['stats']>>
+  }
+
+  /** What docs/emulator.md has under `/_emulator/`. */
+  async control(method: 'POST' | 'DELETE', path: 'settings' | 'faults', body?: object): Promise<void> {
+    const headers = { 'content-type': 'application/json' }
+    const sent = body === undefined ? { method } : { method, headers, body: JSON.stringify(body) }
+    const answer = await fetch(`${this.url}/_emulator/${path}`, sent)
+    if (!answer.ok) throw new Error(`the emulator answers ${answer.status} to ${method} ${path}`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -14,11 +14,11 @@ CREATE UNLOGGED TABLE sender (
   -- By its configuration so many may work (src/core/buckets.ts); the least of all holds.
   most          integer NOT NULL,
   started_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
-  -- When it last made progress, or had nothing to do.
-  seen_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
-  -- {"buckets", "inHand", "acceptedPerSecond"}
+  -- When it left as one should. Whether the others are there, and make progress, is told by locks (src/state/locks.ts).
+  left_at       timestamptz,
+  -- {"buckets", "inHand", "acceptedPerSecond"}; written when it is another one.
   report        jsonb NOT NULL DEFAULT '{}',
-  -- What SuprSend answered it that holds for all: {"kind", "untilMs", "account"}.
+  -- What SuprSend answered it that holds for all: {"kind", "account", "untilMs", "forMs"}.
   news          jsonb
 ) WITH (fillfactor = 50);
 

@@ -19,6 +19,7 @@ import {
   readPosition,
 } from '../state/erase-store.ts'
 import { notifyService } from '../state/notice.ts'
+import { readSenders } from '../state/report.ts'
 import { createClient } from '../suprsend/client.ts'
 import { attemptUser } from '../sync/attempt.ts'
 import { RemoteReader } from '../sync/remote-reader.ts'
@@ -47,6 +48,8 @@ interface Options {
 const POLL_MS = 200
 const MOST_MS = 120_000
 const ATTEMPTS = 5
+/** Without any sender, which may be being replaced. */
+const NOBODY_MS = 5_000
 
 export function eraseCommand(): Command {
   return new Command('erase')
@@ -80,10 +83,13 @@ async function erase(db: StateDatabase, config: Config, ordered: Order): Promise
     return await purge(db, id, { told: true })
   }
   await notifyService(db, config.state.schema)
+  let sentAtMs = performance.now()
   for (const deadline = performance.now() + MOST_MS; ; await delay(POLL_MS)) {
     const erasure = await readErasure(db, id)
     if (erasure.kind === 'done') break
     if (erasure.kind === 'returned') throw returned()
+    if ((await readSenders(db, config.state.schema)).length > 0) sentAtMs = performance.now()
+    if (performance.now() - sentAtMs > NOBODY_MS) throw nobodySends()
     if (erasure.kind === 'set_aside' || performance.now() > deadline) {
       const why = erasure.failure === null ? 'it is still pending' : `the last attempt ended with ${erasure.failure}`
       throw new SuprsyncError('erase_unfinished', `SuprSend has not deleted the user: ${why}. Run it again.`)
@@ -117,6 +123,14 @@ async function eraseOurselves(db: StateDatabase, config: Config, id: string): Pr
     }
     await delay(500 * 2 ** attempts)
   }
+}
+
+/** What is captured meanwhile may bring the user back: only a sender's claim can tell. */
+function nobodySends(): SuprsyncError {
+  return new SuprsyncError(
+    'erase_unfinished',
+    'No process sends: changes are captured, and the user waits to be deleted. Start `suprsync run` or `suprsync run --role deliver`, and run it again.',
+  )
 }
 
 function returned(): SuprsyncError {

@@ -6,16 +6,19 @@ import { type Finding, hasErrors } from '../core/finding.ts'
 import { connectionConfig } from '../postgres/connection.ts'
 import { openStateDatabase } from '../state/database.ts'
 import { findState } from '../state/report.ts'
-import { checkDatabases } from './preflight.ts'
+import type { Roles } from '../sync/service.ts'
+import { checkDatabases, stateFindings } from './preflight.ts'
 import { foreseeStop } from './source-start.ts'
 
-export async function checkReload(was: Config, is: Config): Promise<readonly Finding[]> {
+/** Who only delivers may not reach the source, and does not begin with it. */
+export async function checkReload(was: Config, is: Config, { capture }: Roles): Promise<readonly Finding[]> {
   const changed = otherState(was, is)
   if (changed.length > 0) {
     const keys = changed.join(' and ')
     const message = `${keys} cannot change while the service runs: the slot and the state that are followed would be left behind. Stop it, and see \`suprsync teardown\`.`
     return [{ code: 'restart_needed', level: 'error', message }]
   }
+  if (!capture) return await stateFindings(is)
   const findings = await checkDatabases(is)
   return hasErrors(findings) ? findings : [...findings, ...(await foreseen(is))]
 }

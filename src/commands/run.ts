@@ -86,7 +86,7 @@ async function run({ config: path, logLevel, recover, role }: RunOptions): Promi
   let service: RunningService | null = null
   const stillOpen = () => (service ? [`${service.inHand} users in hand`] : [])
   using signals = installSignals({ shutdownTimeoutMs: first.shutdownTimeoutMs, log, stillOpen })
-  using reload = new Reload({ config: first, read, check: checkReload, log })
+  using reload = new Reload({ config: first, read, check: (was, is) => checkReload(was, is, roles), log })
   const metrics = createMetrics({ log })
   const readiness = () => readinessOf(service?.status ?? startingAs(roles))
 

@@ -10,7 +10,7 @@ import { exclusiveKeys } from '../core/mapping-spec.ts'
 import type { Metrics } from '../core/metrics.ts'
 import { namedKeys } from '../core/reconcile.ts'
 import type { StateDatabase } from '../state/database.ts'
-import { DeliveryStore } from '../state/delivery-store.ts'
+import { DeliveryStore, expectReadable } from '../state/delivery-store.ts'
 import { ReconcileStore } from '../state/reconcile-store.ts'
 import { type JoinOptions, StateSenderSession } from '../state/sender-session.ts'
 import type { SuprsendClient } from '../suprsend/client.ts'
@@ -38,6 +38,7 @@ export class SenderWiring {
   #host: HostState['kind'] = HOST_OPEN.kind
   #deliver: Deliver | null = null
   #share: BucketShare | null = null
+  #isNew = true
 
   constructor(options: SenderOptions) {
     this.#options = options
@@ -68,17 +69,22 @@ export class SenderWiring {
 
   /** @returns null while somebody needs everything to be still. */
   async join(): Promise<DeliveryTerm | null> {
-    const { config, connection } = this.#options
+    const { config, connection, state } = this.#options
+    // Who cannot claim must own nobody: the session may be there where the pool gets no connection, or may not read.
+    await expectReadable(state)
     const session = await StateSenderSession.join({
       connection,
       schema: config.state.schema,
       accountHash: hashOfAccount(config.suprsend),
       stuckAfterMs: config.delivery.stuckAfterMs,
       most: mostSenders(limitsOf(config)),
+      isNew: this.#isNew,
       onWork: () => this.wake(),
       onSenders: () => this.#share?.call(),
     })
-    return session && this.#term(session)
+    if (session === null) return null
+    this.#isNew = false
+    return this.#term(session)
   }
 
   #term(session: StateSenderSession): DeliveryTerm {

@@ -15,6 +15,9 @@ import { isRecord } from './record.ts'
 import { type ConfigFile, configSchema } from './schema.ts'
 import { Secret } from './secret.ts'
 
+/** A sign of life is a second long, and looked for every second: with less, senders would end one another. */
+const LEAST_STUCK_AFTER_MS = 3_000
+
 export interface LoadOptions {
   readonly path: string
   readonly env: Environment
@@ -104,7 +107,7 @@ function resolve(path: string, file: ConfigFile, { sections, apiKey, ...read }: 
     ...read,
     backfill: { maxRowsPerSecond: file.backfill.max_rows_per_second.limit },
     reconcile: { usersPerHour: file.reconcile.users_per_hour.limit },
-    delivery: { stuckAfterMs: file.delivery.stuck_after },
+    delivery: { stuckAfterMs: Math.max(LEAST_STUCK_AFTER_MS, file.delivery.stuck_after) },
     recovery: file.recovery,
     safety: {
       breaker: breakerOf(file.safety.breaker),

@@ -28,10 +28,10 @@ export interface SenderSession extends AsyncDisposable {
   confirm(): Promise<boolean>
   /** @param beat what to tell the others: that progress is made; null: not this time. */
   look(beat: SenderReport | null): Promise<SendersView>
-  /** @returns those it got; whoever had them before can claim nothing any more. */
+  /** @returns those it got; whoever had them before can claim nothing any more. None while somebody who is gone still claims. */
   take(buckets: readonly number[]): Promise<readonly number[]>
   give(buckets: readonly number[]): Promise<void>
   tell(news: HostNews): Promise<void>
-  /** Ends the session of a sender that is stuck, unless it is another one meanwhile. */
-  end(pid: number, id: string): Promise<boolean>
+  /** Ends the session of a sender that is stuck, unless it is another one meanwhile. `denied`: this one's role may not. */
+  end(pid: number, id: string): Promise<'ended' | 'gone' | 'denied'>
 }

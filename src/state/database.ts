@@ -19,6 +19,12 @@ export interface StateDatabaseOptions {
 
 const STATEMENT_TIMEOUT_MS = 30_000
 
+/**
+ * What a role or a database may have otherwise. Under a stricter isolation whoever waited for a row would fail instead of seeing what
+ * became of it, as claims, records and the fence rely on; a lock_timeout would make failures of waits that are short by themselves.
+ */
+export const STATE_SETTINGS = '-c default_transaction_isolation=read\\ committed -c lock_timeout=0'
+
 export function openStateDatabase(options: StateDatabaseOptions): StateDatabase {
   const mark = new SessionMark()
   const pool = new pg.Pool({
@@ -28,6 +34,7 @@ export function openStateDatabase(options: StateDatabaseOptions): StateDatabase 
       `-c search_path=${startupValue(options.schema)}`,
       // What a claim or a checkpoint says must outlive a crash of the server, whatever its default is.
       '-c synchronous_commit=on',
+      STATE_SETTINGS,
       mark.option,
     ]
       .filter(Boolean)

@@ -6,10 +6,12 @@ import { randomUUID } from 'node:crypto'
 import { type RawBuilder, sql } from 'kysely'
 import type { AttemptRecord, Claim, Claimed, ClaimOptions, DeliveryState } from '../core/delivery-port.ts'
 import type { Profile } from '../core/profile.ts'
+import { frontOf, LONG_LOOK_MS, type Look, lookedFrom, NO_FRONTS, type QueueFronts } from '../core/queue-front.ts'
 import { UNCLEAR_HOLD_MS } from '../core/retry.ts'
 import type { Attempt } from '../core/unclear.ts'
 import { jsonArray, textArray } from './array-literal.ts'
 import type { StateDatabase } from './database.ts'
+import { isDue, oldestOf, STILL_DUE } from './due.ts'
 import { heldTarget, IS_KEPT, type KnownColumns, onlyLoses, STORED } from './losses.ts'
 
 interface ClaimRecord {
@@ -30,6 +32,8 @@ interface ClaimRecord {
   attempts: number
   failing_ms: number | null
   pending_ms: number
+  /** Of all that were seen due. */
+  oldest: string
 }
 
 const DESIRED = sql.ref('p.desired')
@@ -56,11 +60,15 @@ export class DeliveryStore implements DeliveryState {
   #fence: string
   /** Lanes in which those stand first of whom nothing may be sent. */
   readonly #keptInFront = new Set<number>()
+  /** What is dead in front is not passed by every claim. */
+  #fronts: QueueFronts = NO_FRONTS
+  readonly #longLookMs: number
 
-  constructor(db: StateDatabase, { id, fence }: ClaimingSender) {
+  constructor(db: StateDatabase, { id, fence }: ClaimingSender, longLookMs = LONG_LOOK_MS) {
     this.#db = db
     this.#owner = id
     this.#fence = fence
+    this.#longLookMs = longLookMs
   }
 
   async claim(options: ClaimOptions): Promise<Claimed> {
@@ -78,27 +86,30 @@ export class DeliveryStore implements DeliveryState {
     return { claims, more: claims.length < options.limit && fullBucket(found, eachOf(options)) }
   }
 
-  /** As many as are wanted, from each bucket little more than its share; of those the oldest. */
+  /**
+   * As many as are wanted, from each bucket little more than its share; of those the oldest. The sender's row is locked before any user is,
+   * and only when there is one: a lock of a row is a transaction id, which an idle sender must not use up.
+   */
   async #claim(
     { buckets, limit, lane, token }: ClaimOptions,
     fits: RawBuilder<unknown>,
   ): Promise<readonly ClaimRecord[]> {
     const owner = sql`${this.#owner}::uuid`
-    const claimable = sql`p.lane = ${lane} and p.due_at is not null and p.due_at <= statement_timestamp()
-      and p.claimed_by is distinct from ${owner} and p.change_lsn < (select lsn from checkpoint) and ${fits}`
+    const startedAtMs = performance.now()
+    const from = frontOf(this.#fronts, { lane, buckets }, startedAtMs)
+    const claimable = sql`p.lane = ${lane} and p.claimed_by is distinct from ${owner} and p.change_lsn < (select lsn from checkpoint) and ${fits}`
     const { rows } = await sql<ClaimRecord>`
-      with me as materialized (
-        select from sender where id = ${owner} and fence = ${this.#fence}::uuid for share),
-      oldest as materialized (
-        select f.distinct_id from unnest(${buckets}::smallint[]) as b (bucket) cross join lateral (
-          select p.distinct_id, p.due_at from profile p where p.bucket = b.bucket and ${claimable}
+      with oldest as materialized (
+        select f.distinct_id, f.due_at from unnest(${buckets}::smallint[]) as b (bucket) cross join lateral (
+          select p.distinct_id, p.due_at from profile p where p.bucket = b.bucket and ${isDue(from)} and ${claimable}
           order by p.due_at limit ${eachOf({ buckets, limit })}) f
-        where exists (select from me)
         order by f.due_at limit ${limit}),
+      me as materialized (
+        select from sender where id = ${owner} and fence = ${this.#fence}::uuid and exists (select from oldest) for share),
       due as materialized (
         select distinct_id, sending, claimed_by is not null as orphaned, ${IS_KEPT} as kept,
           claimed_by is null and ${IS_KEPT} and ${onlyLoses(DESIRED, STORED)} as nothing
-        from profile p where distinct_id in (select distinct_id from oldest) and ${claimable}
+        from profile p where distinct_id in (select distinct_id from oldest) and ${STILL_DUE} and ${claimable} and exists (select from me)
         for update skip locked)
       update profile p set held = case when due.orphaned then p.held else due.kept and not p.rejected end,
         due_at = case when due.orphaned then clock_timestamp() + ${UNCLEAR_HOLD_MS} * interval '1 ms' when due.nothing then null else p.due_at end,
@@ -109,7 +120,10 @@ export class DeliveryStore implements DeliveryState {
       returning p.distinct_id, p.bucket, due.orphaned, case when due.kept then p.sending -> -1 -> 'target' else p.desired end as desired, p.desired_hash,
         due.kept as held, due.nothing, p.lost_at is not null and not due.kept as loses, p.erase, p.synced, p.synced_hash,
         due.sending as before, p.attempts, extract(epoch from p.failing_since)::float8 * 1000 as failing_ms,
-        extract(epoch from coalesce(p.pending_since, p.changed_at))::float8 * 1000 as pending_ms`.execute(this.#db)
+        extract(epoch from coalesce(p.pending_since, p.changed_at))::float8 * 1000 as pending_ms,
+        (select min(due_at)::text from oldest) as oldest`.execute(this.#db)
+    const oldest = rows[0]?.oldest
+    if (from === null && oldest !== undefined) this.#looked({ lane, buckets, oldest }, startedAtMs)
     return rows
   }
 
@@ -125,7 +139,7 @@ export class DeliveryStore implements DeliveryState {
             order by p.due_at limit ${each}) f),
         kept as materialized (
           select distinct_id from profile p
-          where distinct_id in (select distinct_id from front) and due_at is not null and claimed_by is null
+          where distinct_id in (select distinct_id from front) and ${STILL_DUE} and claimed_by is null
             and change_lsn < (select lsn from checkpoint) and ${IS_KEPT} and ${onlyLoses(DESIRED, STORED)}
           order by distinct_id for update skip locked)
         update profile p set held = not p.rejected, due_at = null from kept where p.distinct_id = kept.distinct_id`.execute(
@@ -209,6 +223,7 @@ export class DeliveryStore implements DeliveryState {
   async abandon(tokens: readonly string[]): Promise<void> {
     // One that is still under way holds the sender's row: this waits for it. One that the server has not begun finds another fence.
     const fence = randomUUID()
+    this.#fronts = NO_FRONTS // They are due where they were.
     await sql`update sender set fence = ${fence}::uuid where id = ${this.#owner}::uuid`.execute(this.#db)
     this.#fence = fence
     // The newest entry alone is the claim that holds; an older one with this token was given back before.
@@ -218,15 +233,37 @@ export class DeliveryStore implements DeliveryState {
   }
 
   async nextDueInMs(buckets: readonly number[]): Promise<number | null> {
-    const { rows } = await sql<{ wait_ms: number | null }>`
-      select extract(epoch from (min(f.due_at) - clock_timestamp()))::float8 * 1000 as wait_ms
-      from unnest(${buckets}::smallint[]) as b (bucket) cross join (values (0), (1)) as l (lane) cross join lateral (
+    const startedAtMs = performance.now()
+    const live = frontOf(this.#fronts, { lane: 0, buckets }, startedAtMs)
+    const backfilled = frontOf(this.#fronts, { lane: 1, buckets }, startedAtMs)
+    const { rows } = await sql<{ wait_ms: number | null; live: string; backfilled: string }>`
+      select extract(epoch from (min(f.due_at) - clock_timestamp()))::float8 * 1000 as wait_ms,
+        ${oldestOf(0)} as live, ${oldestOf(1)} as backfilled
+      from unnest(${buckets}::smallint[]) as b (bucket)
+      cross join (values (0, ${live}::timestamptz), (1, ${backfilled}::timestamptz)) as l (lane, front) cross join lateral (
         select p.due_at from profile p
-        where p.bucket = b.bucket and p.lane = l.lane and p.due_at is not null and p.claimed_by is distinct from ${this.#owner}::uuid
+        where p.bucket = b.bucket and p.lane = l.lane and p.due_at >= coalesce(l.front, '-infinity')
+          and p.claimed_by is distinct from ${this.#owner}::uuid
         order by p.due_at limit 1) f`.execute(this.#db)
-    const wait = rows[0]?.wait_ms ?? null
+    const [row] = rows
+    if (row !== undefined && live === null && backfilled === null) {
+      this.#looked({ lane: 0, buckets, oldest: row.live }, startedAtMs)
+      this.#looked({ lane: 1, buckets, oldest: row.backfilled }, startedAtMs)
+    }
+    const wait = row?.wait_ms ?? null
     return wait === null ? null : Math.max(0, wait)
   }
+
+  #looked(seen: Pick<Look, 'lane' | 'buckets' | 'oldest'>, startedAtMs: number): void {
+    const nowMs = performance.now()
+    const look = { ...seen, tookMs: nowMs - startedAtMs, longMs: this.#longLookMs }
+    this.#fronts = lookedFrom(this.#fronts, look, nowMs)
+  }
+}
+
+/** @throws where nothing could be claimed: no connection is to be had, or the role may not read. */
+export async function expectReadable(db: StateDatabase): Promise<void> {
+  await sql`select from profile limit 0`.execute(db)
 }
 
 /** What each bucket is asked for at the most: twice its share, so that the oldest are taken though they are not spread evenly. */

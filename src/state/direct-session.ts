@@ -3,22 +3,25 @@
 // and whoever owned through it must stop.
 import pg from 'pg'
 import { SuprsyncError } from '../core/error.ts'
-import { endWhenSilent } from '../core/silent-connection.ts'
-import { startupValue } from './database.ts'
+import { endWhenSilent, endWithin } from '../core/silent-connection.ts'
+import { STATE_SETTINGS, startupValue } from './database.ts'
 import { namedRefusal, SessionMark } from './pooler.ts'
 
 /**
  * The server notices a vanished host after about a minute, longer than a request's time-outs: only then may another sender
- * have its buckets.
+ * have its buckets. What bounds a statement is MOST_SILENT_MS.
  */
 const SETTINGS =
-  '-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3 -c tcp_user_timeout=60s -c idle_session_timeout=0'
+  '-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3 -c tcp_user_timeout=60s -c idle_session_timeout=0 -c statement_timeout=0'
 
 /**
  * For an answer to a question that is asked every second or two. A host that is cut off stops sending long before the server gives its
  * buckets to another.
  */
 const MOST_SILENT_MS = 15_000
+
+/** For the server to answer that it has heard the end; who is cut off must not wait for it to stop. */
+const GOODBYE_MS = 1_000
 
 export interface DirectSessionOptions {
   readonly connection: pg.ClientConfig
@@ -45,7 +48,7 @@ export class DirectSession implements AsyncDisposable {
     const mark = new SessionMark()
     const client = new pg.Client({
       ...connection,
-      options: [connection.options, SETTINGS, `-c search_path=${startupValue(schema)}`, mark.option]
+      options: [connection.options, SETTINGS, STATE_SETTINGS, `-c search_path=${startupValue(schema)}`, mark.option]
         .filter(Boolean)
         .join(' '),
       application_name: applicationName,
@@ -84,6 +87,6 @@ export class DirectSession implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#client.end().catch(() => undefined) // gone already: that is what is wanted
+    await endWithin(this.#client, GOODBYE_MS)
   }
 }

@@ -5,7 +5,7 @@ import { BUCKETS } from '../core/buckets.ts'
 import type { ReportedSender } from '../core/senders.ts'
 import type { LockHolder, ReportedBackfill } from '../core/status-report.ts'
 import type { Schema } from './database.ts'
-import { bucketLock, CAPTURE_LOCK, isOurLock, SENDERS_LOCK } from './locks.ts'
+import { BEAT_SECOND, bucketLock, CAPTURE_LOCK, isOurBeat, isOurLock, SENDERS_LOCK } from './locks.ts'
 
 /** `denied`: the role may not use the schema. */
 export async function findState(db: Kysely<Schema>, schema: string): Promise<'missing' | 'denied' | 'there'> {
@@ -42,7 +42,8 @@ export async function readSenders(db: Kysely<Schema>, schema: string): Promise<r
     news: string | null
   }>`
     select s.host, s.process, s.pid, extract(epoch from s.started_at)::float8 * 1000 as started_ms,
-      extract(epoch from clock_timestamp() - s.seen_at)::float8 * 1000 as silent_ms,
+      coalesce(${sql.raw(BEAT_SECOND)} - (select max(l.objid::int) from pg_locks l where ${isOurBeat(schema)} and l.pid = s.pid),
+        extract(epoch from clock_timestamp() - s.started_at))::float8 * 1000 as silent_ms,
       (select count(*) from pg_locks l where ${isOurLock(schema)} and l.pid = s.pid
         and l.objid between ${bucketLock(0)} and ${bucketLock(BUCKETS - 1)})::int as buckets,
       coalesce((s.report ->> 'inHand')::int, 0) as in_hand, coalesce((s.report ->> 'acceptedPerSecond')::float8, 0) as accepted,

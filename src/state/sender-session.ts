@@ -4,13 +4,13 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type pg from 'pg'
-import { BUCKETS } from '../core/buckets.ts'
-import { SuprsyncError } from '../core/error.ts'
+import { errorCode } from '../core/error.ts'
 import type { HostNews } from '../core/host-state.ts'
 import type { SenderReport, SenderSession, SendersView } from '../core/sender-port.ts'
 import { DirectSession } from './direct-session.ts'
-import { bucketLock, lockName, SENDERS_LOCK } from './locks.ts'
+import { BEAT_SECOND, beatName, isHeld, lockName, SENDERS_LOCK } from './locks.ts'
 import { CHANNEL, sendersPayload } from './notice.ts'
+import { LOOK, type Look, SenderViews } from './sender-view.ts'
 
 export interface JoinOptions {
   readonly connection: pg.ClientConfig
@@ -20,36 +20,29 @@ export interface JoinOptions {
   readonly stuckAfterMs: number
   /** See mostSenders (core/buckets.ts). */
   readonly most: number
+  /** This process has not sent before. What it sent is in no row where the server has crashed since. */
+  readonly isNew: boolean
   /** Something may be due. */
   readonly onWork: () => void
   /** A sender came, went, gave up buckets, or has news. */
   readonly onSenders: () => void
 }
 
-/** Longer than the time between two beats and one more second. */
-const RECENT_MS = 10_000
+const INSUFFICIENT_PRIVILEGE = '42501'
+/** Nobody who left before can have sent anything within the last second. */
+const RECENT_MS = 2_000
 
-/** $1: the locks' name. */
-const HELD = `l.locktype = 'advisory' and l.granted and l.objsubid = 2 and l.classid = hashtext($1)::oid
-  and l.database = (select oid from pg_database where datname = current_database())`
-
-interface SeenLock {
-  readonly number: number
-  readonly pid: number
-}
-
-interface SeenSender {
-  readonly id: string
-  readonly pid: number
-  readonly most: number
-  readonly silent_ms: number
-  readonly news: { readonly kind: string; readonly account: string; readonly left_ms: number | null } | null
-}
+/** In `sender s`: its session is there. $1: the locks' name. */
+const IS_THERE = `exists (select from pg_locks l where ${isHeld('$1')} and l.objid = ${SENDERS_LOCK} and l.pid = s.pid)`
 
 export class StateSenderSession implements SenderSession {
   readonly #session: DirectSession
   readonly #options: JoinOptions
   readonly #name: string
+  readonly #views: SenderViews
+  /** Its sign of life that it holds, and what it last reported. */
+  #beatSecond: number | null = null
+  #reported = '{}'
   readonly id: string
   /** Claims are made under it. */
   readonly fence: string
@@ -63,6 +56,7 @@ export class StateSenderSession implements SenderSession {
     this.#session = session
     this.#options = options
     this.#name = lockName(options.schema)
+    this.#views = new SenderViews({ ...options, me: own.id })
     this.id = own.id
     this.fence = own.fence
     this.isFirst = own.isFirst
@@ -98,56 +92,22 @@ export class StateSenderSession implements SenderSession {
 
   async look(beat: SenderReport | null): Promise<SendersView> {
     if (beat !== null) await this.#beat(beat)
-    const [row] = await this.#session.query<{
-      locks: readonly SeenLock[] | null
-      senders: readonly SeenSender[] | null
-    }>(
-      `select (select json_agg(json_build_object('number', l.objid::int, 'pid', l.pid)) from pg_locks l where ${HELD}) as locks,
-        (select json_agg(json_build_object('id', id, 'pid', pid, 'most', most, 'silent_ms', extract(epoch from clock_timestamp() - seen_at) * 1000,
-          'news', case when news is not null then news || jsonb_build_object('left_ms', (news ->> 'untilMs')::float8 - extract(epoch from clock_timestamp()) * 1000) end)
-          order by started_at, id) from sender) as senders`,
-      [this.#name],
-    )
-    return this.#view(row?.locks ?? [], row?.senders ?? [])
+    const [look] = await this.#session.query<Look>(LOOK, [this.#name, beatName(this.#options.schema)])
+    return this.#views.see(look ?? { locks: null, senders: null }, performance.now())
   }
 
-  #view(locks: readonly SeenLock[], rows: readonly SeenSender[]): SendersView {
-    const present = new Set(locks.flatMap(({ number, pid }) => (number === SENDERS_LOCK ? [pid] : [])))
-    const senders = rows.filter(({ pid }) => present.has(pid))
-    const ids = new Map(senders.map(({ pid, id }) => [pid, id]))
-    const owners: (string | null)[] = Array.from({ length: BUCKETS }, () => null)
-    for (const { number, pid } of locks) {
-      // Whoever it is, it is not free.
-      if (number >= bucketLock(0) && number <= bucketLock(BUCKETS - 1))
-        owners[number - bucketLock(0)] = ids.get(pid) ?? `${pid}`
-    }
-    const others = senders.filter(({ id }) => id !== this.id)
-    return {
-      senders: senders.map(({ id }) => id),
-      owners,
-      most: Math.min(this.#options.most, ...senders.map(({ most }) => most)),
-      news: others.flatMap(({ news }) => this.#readNews(news)),
-      stuck: others
-        .filter(({ silent_ms: silentMs }) => silentMs > this.#options.stuckAfterMs)
-        .map(({ id, pid, silent_ms: silentMs }) => ({ id, pid, silentMs })),
-    }
-  }
-
-  #readNews(news: SeenSender['news']): readonly HostNews[] {
-    if (news === null || news.account !== this.#options.accountHash) return []
-    if (news.kind === 'throttled')
-      return (news.left_ms ?? 0) > 0 ? [{ kind: 'throttled', forMs: news.left_ms ?? 0 }] : []
-    return news.kind === 'unauthorized' ? [{ kind: 'unauthorized' }] : []
-  }
-
-  /** @throws SuprsyncError `sender_unknown`: somebody has taken it for gone. */
   async #beat(report: SenderReport): Promise<void> {
-    const rows = await this.#session.query(
-      'update sender set seen_at = clock_timestamp(), report = $2::jsonb where id = $1 returning id',
-      [this.id, JSON.stringify(report)],
+    const [beat] = await this.#session.query<{ second: number }>(
+      `select b.second, case when b.second is distinct from $2::int then pg_try_advisory_lock_shared(hashtext($1), b.second) end,
+        case when b.second <> $2::int then pg_advisory_unlock_shared(hashtext($1), $2::int) end
+       from (select ${BEAT_SECOND} as second offset 0) as b`,
+      [beatName(this.#options.schema), this.#beatSecond],
     )
-    if (rows.length === 0)
-      throw new SuprsyncError('sender_unknown', 'This sender is not listed among the senders any more.')
+    this.#beatSecond = beat?.second ?? null
+    const text = JSON.stringify(report)
+    if (text === this.#reported) return
+    await this.#session.query('update sender set report = $2::jsonb where id = $1', [this.id, text])
+    this.#reported = text
   }
 
   async take(buckets: readonly number[]): Promise<readonly number[]> {
@@ -156,24 +116,40 @@ export class StateSenderSession implements SenderSession {
       'select bucket from unnest($2::int[]) as bucket where pg_try_advisory_lock(hashtext($1), bucket + 1)',
       [this.#name, buckets],
     )
-    // Waits for a claim of theirs that is under way; one that comes later finds no row.
-    if (rows.length > 0) {
-      await this.#session.query(
-        `delete from sender s where s.id <> $2 and not exists (
-          select from pg_locks l where ${HELD} and l.objid = ${SENDERS_LOCK} and l.pid = s.pid)`,
-        [this.#name, this.id],
-      )
-    }
-    return rows.map(({ bucket }) => bucket)
+    const taken = rows.map(({ bucket }) => bucket)
+    if (taken.length === 0 || (await this.#fenceOff())) return taken
+    await this.#unlock(taken)
+    return []
+  }
+
+  /**
+   * A claim that comes later than this finds no row of its sender. One that is under way holds that row, and may take long where the
+   * server stands still: this session, on whose answers everything of ours rests, does not wait for it.
+   * @returns whether whoever is gone can claim nothing any more.
+   */
+  async #fenceOff(): Promise<boolean> {
+    await this.#session.query(
+      `delete from sender where id in (select s.id from sender s where s.id <> $2 and not ${IS_THERE} for update skip locked)`,
+      [this.#name, this.id],
+    )
+    const [left] = await this.#session.query<{ claiming: boolean }>(
+      `select exists (select from sender s where s.id <> $2 and not ${IS_THERE}) as claiming`,
+      [this.#name, this.id],
+    )
+    return left?.claiming === false
   }
 
   async give(buckets: readonly number[]): Promise<void> {
     if (buckets.length === 0) return
+    await this.#unlock(buckets)
+    await this.#call()
+  }
+
+  async #unlock(buckets: readonly number[]): Promise<void> {
     await this.#session.query('select pg_advisory_unlock(hashtext($1), bucket + 1) from unnest($2::int[]) as bucket', [
       this.#name,
       buckets,
     ])
-    await this.#call()
   }
 
   async tell(news: HostNews): Promise<void> {
@@ -181,20 +157,26 @@ export class StateSenderSession implements SenderSession {
     const forMs = news.kind === 'throttled' ? news.forMs : null
     const kind = news.kind === 'open' ? null : news.kind
     await this.#session.query(
-      `update sender set news = case when $2::text is not null then jsonb_build_object('kind', $2::text, 'account', $3::text,
+      `update sender set news = case when $2::text is not null then jsonb_build_object('kind', $2::text, 'account', $3::text, 'forMs', $4::float8,
         'untilMs', extract(epoch from clock_timestamp()) * 1000 + $4::float8) end where id = $1`,
       [this.id, kind, accountHash, forMs],
     )
     await this.#call()
   }
 
-  async end(pid: number, id: string): Promise<boolean> {
-    const rows = await this.#session.query<{ ended: boolean }>(
-      `select pg_terminate_backend(a.pid) as ended from sender s join pg_stat_activity a on a.pid = s.pid
-       where s.id = $1 and s.pid = $2 and a.backend_start is not distinct from s.backend_start`,
-      [id, pid],
-    )
-    return rows[0]?.ended ?? false
+  async end(pid: number, id: string): Promise<'ended' | 'gone' | 'denied'> {
+    try {
+      // Of a role whose sessions this one may not see, the start is not shown: the lock says enough.
+      const rows = await this.#session.query(
+        `select pg_terminate_backend(s.pid) from sender s left join pg_stat_activity a on a.pid = s.pid
+         where s.id = $2 and s.pid = $3 and ${IS_THERE} and coalesce(a.backend_start = s.backend_start, true)`,
+        [this.#name, id, pid],
+      )
+      return rows.length > 0 ? 'ended' : 'gone'
+    } catch (error) {
+      if (errorCode(error) === INSUFFICIENT_PRIVILEGE) return 'denied'
+      throw error
+    }
   }
 
   async #call(): Promise<void> {
@@ -204,7 +186,7 @@ export class StateSenderSession implements SenderSession {
   /** The server frees its buckets; the others look at once. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      await this.#session.query('update sender set seen_at = clock_timestamp(), news = null where id = $1', [this.id])
+      await this.#session.query('update sender set left_at = clock_timestamp(), news = null where id = $1', [this.id])
       await this.#session.query('select pg_advisory_unlock_all()')
       await this.#call()
     } catch {
@@ -217,7 +199,7 @@ export class StateSenderSession implements SenderSession {
 /** @returns whether nobody else has sent of late; null: not now. */
 async function register(
   session: DirectSession,
-  { schema, most }: JoinOptions,
+  { schema, most, isNew }: JoinOptions,
   own: { readonly id: string; readonly fence: string },
 ): Promise<boolean | null> {
   const name = lockName(schema)
@@ -226,8 +208,9 @@ async function register(
     [name, SENDERS_LOCK],
   )
   if (!lock?.shared) return null
+  // Who vanished, nobody knows when: that is recently.
   const [others] = await session.query<{ recent: boolean }>(
-    "select exists (select from sender where seen_at > clock_timestamp() - $1 * interval '1 ms') as recent",
+    "select exists (select from sender where left_at is null or left_at > clock_timestamp() - $1 * interval '1 ms') as recent",
     [RECENT_MS],
   )
   // The server uses its numbers again.
@@ -238,5 +221,5 @@ async function register(
     [own.id, own.fence, hostname(), process.pid, most],
   )
   await session.query('select pg_notify($1, $2)', [CHANNEL, sendersPayload(schema)])
-  return !(others?.recent ?? false)
+  return isNew && !(others?.recent ?? false)
 }

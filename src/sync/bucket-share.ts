@@ -15,7 +15,7 @@ export interface BucketShareOptions {
   readonly session: SenderSession
   readonly buckets: HeldBuckets
   readonly deliver: Pick<Deliver, 'wake' | 'quietBuckets' | 'inHand' | 'accepted' | 'turnedAtMs'>
-  readonly gate: Pick<Gate, 'hold' | 'tell' | 'isFitting' | 'probers'>
+  readonly gate: Pick<Gate, 'hold' | 'tell' | 'isFitting' | 'turnAway' | 'probers'>
   /** Without a word for so long others take it for stuck. */
   readonly stuckAfterMs: number
   readonly metrics: Metrics
@@ -23,7 +23,7 @@ export interface BucketShareOptions {
 }
 
 const LOOK_MS = 1_000
-/** While something is to be given up: others wait for it. */
+/** How often it is asked, within this process, whether something can be given up: others wait for it. */
 const LEAVING_MS = 20
 /** How often it says that it makes progress. */
 const BEAT_MS = 5_000
@@ -37,6 +37,8 @@ export class BucketShare {
   #acceptedBefore = 0
   #rate = 0
   #view: SendersView | null = null
+  /** Stuck ones whose sessions were to be ended. */
+  #ended: ReadonlySet<string> = new Set()
 
   constructor(options: BucketShareOptions) {
     this.#options = options
@@ -63,12 +65,22 @@ export class BucketShare {
       while (!over.aborted) {
         const seen = this.#called.count
         await this.turn({ stopping: stop.aborted })
-        const { leaving } = this.#options.buckets
-        await this.#called.after(seen, leaving.size > 0 ? LEAVING_MS : LOOK_MS)
+        await this.#pause(seen)
       }
     } finally {
       stop.removeEventListener('abort', onAbort)
       over.removeEventListener('abort', onAbort)
+    }
+  }
+
+  /** Until the next look: when called, when something can be given up, or after its time. */
+  async #pause(seen: number): Promise<void> {
+    const { buckets, deliver, gate } = this.#options
+    const untilMs = performance.now() + LOOK_MS
+    for (let leftMs = LOOK_MS; leftMs >= 1 && this.#called.count === seen; leftMs = untilMs - performance.now()) {
+      const isLeaving = buckets.leaving.size > 0
+      if (isLeaving && gate.isFitting && deliver.quietBuckets().length > 0) return
+      await this.#called.after(seen, isLeaving ? Math.min(LEAVING_MS, leftMs) : leftMs)
     }
   }
 
@@ -81,11 +93,12 @@ export class BucketShare {
     const { keep, take } = stopping ? NOTHING : wanted
     const before = buckets.open.length
     buckets.keep(keep)
+    if (buckets.leaving.size > 0) gate.turnAway()
     if (buckets.open.length > before) deliver.wake()
     await this.#giveQuiet()
     if (take.length > 0) await this.#take(take)
     this.#observe(view)
-    if (!stopping) for (const stuck of view.stuck) await this.#end(stuck)
+    if (!stopping) await this.#end(view.stuck)
     gate.probers = Math.max(1, view.senders.length)
   }
 
@@ -133,12 +146,18 @@ export class BucketShare {
     metrics.sharing({ buckets: buckets.size, senders: view.senders.length })
   }
 
-  async #end({ pid, id, silentMs }: SendersView['stuck'][number]): Promise<void> {
+  /** Said once of each: while its part of the server stands still it stays there. */
+  async #end(stuck: SendersView['stuck']): Promise<void> {
     const { session, log } = this.#options
-    if (!(await session.end(pid, id))) return
-    log.warn(
-      { sender: id, backend_pid: pid, silent_ms: Math.round(silentMs) },
-      'a sender made no progress; its session was ended, so that others take its users',
-    )
+    const known = this.#ended
+    this.#ended = new Set(stuck.map(({ id }) => id))
+    for (const { pid, id, silentMs } of stuck) {
+      const end = await session.end(pid, id)
+      if (known.has(id) || end === 'gone') continue
+      const fields = { sender: id, backend_pid: pid, silent_ms: Math.round(silentMs) }
+      if (end === 'ended')
+        log.warn(fields, 'a sender made no progress; its session was ended, so that others take its users')
+      else log.error(fields, 'a sender makes no progress, and our role may not end its session: its users wait')
+    }
   }
 }

@@ -1,11 +1,10 @@
-// One sender: claims due users of its buckets, attempts each, records how it ended. Guarantees at most one attempt per user at a time
-// (claims exclude what this sender has in hand; other senders have other buckets), and that an answer is recorded however
-// long state is away. Claims and records are batched by what has gathered meanwhile, so that neither
-// waits for the other and a single edit waits for nobody.
+// One sender: claims due users of its buckets and attempts each; how it ended the recorder writes down. Guarantees at most one attempt
+// per user at a time (claims exclude what this sender has in hand; other senders have other buckets). Claims and records are batched by
+// what has gathered meanwhile, so that neither waits for the other and a single edit waits for nobody.
 import { randomUUID } from 'node:crypto'
 import { sleep } from '../core/abort.ts'
 import type { ApiRequest, Outcome } from '../core/api.ts'
-import type { AttemptRecord, Claim, Claimed, DeliveryState, ProfileSink } from '../core/delivery-port.ts'
+import type { Claim, Claimed, DeliveryState, ProfileSink } from '../core/delivery-port.ts'
 import type { FailPoints } from '../core/fail-points.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Metrics } from '../core/metrics.ts'
@@ -17,6 +16,7 @@ import type { AttemptPolicy } from './attempt-state.ts'
 import { DoubtfulClaims } from './doubtful-claims.ts'
 import type { Gate } from './gate.ts'
 import type { HeldBuckets } from './held-buckets.ts'
+import { Recorder } from './recorder.ts'
 import { Refusals } from './refusals.ts'
 import { Signal } from './signal.ts'
 
@@ -47,28 +47,24 @@ const NOTHING = { taken: 0, more: false } as const
 export class Deliver {
   readonly #options: DeliverOptions
   readonly #changed = new Signal()
-  readonly #recorded = new Signal()
   readonly #aborted = new AbortController()
   /** Users in hand: claimed and not yet recorded. */
   readonly #users = new Set<string>()
   readonly #doubtful: DoubtfulClaims
+  readonly #recorder: Recorder
   readonly #refusals = new Refusals()
   /** When somebody was last accepted. */
   #acceptedAt: number | null = null
-  #claiming = true
   /** How long to wait after a claim that took nothing of what is due: doubles, until there is news. */
   #fruitlessMs = LEAST_WAIT_MS
-  /** Attempts under way: what they did is not yet among the records. */
-  #attempting = 0
-  #records: AttemptRecord[] = []
-  #unsent: Claim[] = []
   #accepted = 0
   #claimedAtMs = performance.now()
-  #recordedAtMs = performance.now()
 
   constructor(options: DeliverOptions) {
     this.#options = options
     this.#doubtful = new DoubtfulClaims(options.state)
+    const { state, log } = options
+    this.#recorder = new Recorder({ state, log, onRecorded: (claims) => this.#let(claims) })
   }
 
   /** Something may be due now. */
@@ -86,9 +82,9 @@ export class Deliver {
     return this.#accepted
   }
 
-  /** When both of its loops last went round; what waits by right goes round every second. */
+  /** When both of its loops last got on: what waits by right does every second, who cannot claim or record does not. */
   get turnedAtMs(): number {
-    return Math.min(this.#claimedAtMs, this.#recordedAtMs)
+    return Math.min(this.#claimedAtMs, this.#recorder.turnedAtMs)
   }
 
   /** Buckets that are about to leave and that nothing of ours touches any more. */
@@ -108,49 +104,51 @@ export class Deliver {
     const onDestroy = () => {
       onStop()
       this.#aborted.abort()
-      this.#recorded.notify()
     }
     stop.addEventListener('abort', onStop)
     destroy.addEventListener('abort', onDestroy)
     if (stop.aborted || destroy.aborted) onDestroy()
-    const recorder = this.#recordAll(destroy)
+    const recording = this.#recorder.run(destroy)
     try {
       while (!stop.aborted && !destroy.aborted) await this.#claimSome(stop)
     } finally {
-      this.#claiming = false
-      this.#recorded.notify()
-      await recorder
+      this.#recorder.close()
+      await recording
       stop.removeEventListener('abort', onStop)
       destroy.removeEventListener('abort', onDestroy)
     }
   }
 
   async #claimSome(stop: AbortSignal): Promise<void> {
-    const { gate, buckets, state, log } = this.#options
-    this.#claimedAtMs = performance.now()
-    const seen = this.#changed.count
     try {
-      await this.#doubtful.giveBack()
-      const open = gate.host.kind === 'open'
-      // Enough in hand that a sender never waits for a claim; while the host is not open, the one that is the probe.
-      const most = open ? gate.mostInFlight * 2 : Math.min(gate.mostInFlight, 1)
-      const room = Math.min(MAX_CLAIM, most - this.#users.size)
-      if (room <= 0 || (open && this.#users.size > most * 0.75)) return await this.#changed.after(seen, POLL_MS)
-      if (!open && gate.waitMs > 0) return await this.#changed.after(seen, Math.min(gate.waitMs, POLL_MS))
-      if (!(await gate.stillOurs())) return await this.#changed.after(seen, POLL_MS)
-      if (buckets.open.length === 0) return await this.#changed.after(seen, POLL_MS)
-      const live = await this.#claim(room, 0)
-      const backfilled = live.taken < room && !live.more ? await this.#claim(room - live.taken, 1) : NOTHING
-      const taken = live.taken + backfilled.taken
-      if (taken > 0) this.#fruitlessMs = LEAST_WAIT_MS
-      if (taken === room || live.more || backfilled.more) return
-      if (taken > 0) return await this.#changed.after(seen, LEAST_WAIT_MS)
-      const dueMs = await state.nextDueInMs(buckets.open)
-      await this.#changed.after(seen, this.#pauseMs(dueMs))
+      await this.#claimTurn()
+      this.#claimedAtMs = performance.now()
     } catch (error) {
-      log.warn({ err: error }, 'claiming failed; trying again')
+      this.#options.log.warn({ err: error }, 'claiming failed; trying again')
       await sleep(STATE_RETRY_MS, stop)
     }
+  }
+
+  async #claimTurn(): Promise<void> {
+    const { gate, buckets, state } = this.#options
+    const seen = this.#changed.count
+    await this.#doubtful.giveBack()
+    const open = gate.host.kind === 'open'
+    // Enough in hand that a sender never waits for a claim; while the host is not open, the one that is the probe.
+    const most = open ? gate.mostInFlight * 2 : Math.min(gate.mostInFlight, 1)
+    const room = Math.min(MAX_CLAIM, most - this.#users.size)
+    if (room <= 0 || (open && this.#users.size > most * 0.75)) return await this.#changed.after(seen, POLL_MS)
+    if (!open && gate.waitMs > 0) return await this.#changed.after(seen, Math.min(gate.waitMs, POLL_MS))
+    if (!(await gate.stillOurs())) return await this.#changed.after(seen, POLL_MS)
+    if (buckets.open.length === 0) return await this.#changed.after(seen, POLL_MS)
+    const live = await this.#claim(room, 0)
+    const backfilled = live.taken < room && !live.more ? await this.#claim(room - live.taken, 1) : NOTHING
+    const taken = live.taken + backfilled.taken
+    if (taken > 0) this.#fruitlessMs = LEAST_WAIT_MS
+    if (taken === room || live.more || backfilled.more) return
+    if (taken > 0) return await this.#changed.after(seen, LEAST_WAIT_MS)
+    const dueMs = await state.nextDueInMs(buckets.open)
+    await this.#changed.after(seen, this.#pauseMs(dueMs))
   }
 
   #pauseMs(dueMs: number | null): number {
@@ -185,12 +183,8 @@ export class Deliver {
 
   /** Never rejects: whatever happens becomes a record. */
   async #deliver(claim: Claim): Promise<void> {
-    this.#attempting += 1
-    const end = await this.#attempt(claim)
-    if (end.kind === 'unsent') this.#unsent.push(claim)
-    else this.#records.push(end.record)
-    this.#attempting -= 1
-    this.#recorded.notify()
+    this.#recorder.expect()
+    this.#recorder.ended(claim, await this.#attempt(claim))
   }
 
   async #attempt(claim: Claim): Promise<AttemptEnd> {
@@ -217,9 +211,12 @@ export class Deliver {
   }
 
   async #send(claim: Claim, request: ApiRequest, progress: { begun: boolean }): Promise<Outcome | null> {
-    const { gate, log, state } = this.#options
+    const { gate, log, state, buckets } = this.#options
     const { distinctId } = claim
-    if (!(await gate.enter(() => (claim.loses ? state.mayLose(claim) : true), progress))) return null
+    const mayLeave = () => (claim.loses ? state.mayLose(claim) : true)
+    // What has begun is finished, also of a bucket that others wait for.
+    const isWanted = () => progress.begun || !buckets.leaving.has(claim.bucket)
+    if (!(await gate.enter({ mayLeave, isWanted, begun: progress.begun }))) return null
     let outcome = UNREADABLE
     const startedAt = performance.now()
     try {
@@ -286,48 +283,11 @@ export class Deliver {
       log.debug({ distinct_id: claim.distinctId, ...outcome.failure }, 'attempt failed; will be retried')
   }
 
-  async #recordAll(destroy: AbortSignal): Promise<void> {
-    for (;;) {
-      this.#recordedAtMs = performance.now()
-      const seen = this.#recorded.count
-      if (this.#records.length === 0 && this.#unsent.length === 0) {
-        if (!this.#claiming && this.#attempting === 0) return
-        await this.#recorded.after(seen, POLL_MS)
-        continue
-      }
-      const records = this.#records
-      const unsent = this.#unsent
-      this.#records = []
-      this.#unsent = []
-      await this.#recordSome(records, unsent, destroy)
+  #let(claims: readonly Claim[]): void {
+    for (const { distinctId, bucket } of claims) {
+      this.#users.delete(distinctId)
+      this.#options.buckets.left(bucket)
     }
-  }
-
-  /** Given up only when state is away and we must go: the next sender finds these unclear. */
-  async #recordSome(records: readonly AttemptRecord[], unsent: readonly Claim[], destroy: AbortSignal): Promise<void> {
-    const { state, log } = this.#options
-    for (;;) {
-      try {
-        if (records.length > 0) {
-          const lost = await state.record(records)
-          if (lost.length > 0)
-            log.warn({ users: lost.length }, 'users were taken over before their answer was recorded')
-        }
-        await state.release(unsent)
-        for (const { claim } of records) this.#let(claim)
-        for (const claim of unsent) this.#let(claim)
-        this.#changed.notify()
-        return
-      } catch (error) {
-        if (destroy.aborted) return
-        log.warn({ err: error, users: records.length }, 'recording failed; trying again')
-        await sleep(STATE_RETRY_MS, destroy)
-      }
-    }
-  }
-
-  #let({ distinctId, bucket }: Claim): void {
-    this.#users.delete(distinctId)
-    this.#options.buckets.left(bucket)
+    this.#changed.notify()
   }
 }

@@ -40,8 +40,21 @@ export interface GateOptions {
   readonly onNews?: (news: HostNews) => void
 }
 
+export interface EnterOptions {
+  /** Asked when its turn has come: what was right before it waited may not be so any more. */
+  readonly mayLeave?: () => true | Promise<boolean>
+  /** Asked before its turn, and by `turnAway`. */
+  readonly isWanted?: () => boolean
+  /**
+   * It goes on with what an accepted request began: that may leave after `close` too, where nothing stands in its way, or all of it
+   * would be sent again.
+   */
+  readonly begun?: boolean
+}
+
 interface Waiter {
   readonly resolve: (passed: boolean) => void
+  readonly isWanted: () => boolean
   readonly begun: boolean
 }
 
@@ -123,18 +136,12 @@ export class Gate {
   }
 
   /**
-   * Resolves to true when a request may leave, which then must end with `leave`; to false when the gate was closed.
-   * @param mayLeave asked when its turn has come: what was right before it waited may not be so any more.
-   * @param begun it goes on with what an accepted request began: that may leave after `close` too, where nothing stands in
-   * its way, or all of it would be sent again.
+   * Resolves to true when a request may leave, which then must end with `leave`; to false when it was turned away, or the gate closed.
    */
-  async enter(
-    mayLeave: () => true | Promise<boolean> = () => true,
-    { begun }: { readonly begun: boolean } = { begun: false },
-  ): Promise<boolean> {
-    if (this.#closed && !begun) return false
+  async enter({ mayLeave = () => true, isWanted = () => true, begun = false }: EnterOptions = {}): Promise<boolean> {
+    if ((this.#closed && !begun) || !isWanted()) return false
     const { promise, resolve } = Promise.withResolvers<boolean>()
-    this.#waiters.push({ resolve, begun })
+    this.#waiters.push({ resolve, isWanted, begun })
     this.#pump()
     if (!(await promise)) return false
     // The guard last, just before the request leaves: who waited here, or for an answer, may have stood still meanwhile.
@@ -167,6 +174,11 @@ export class Gate {
     const news = newsOf(before, this.#host, outcome, nowMs)
     if (news !== null) this.#onNews(news)
     this.#pump()
+  }
+
+  /** Who waits and is not wanted any more is told: others may have the turn that is far off here. */
+  turnAway(): void {
+    this.#turnAway(({ isWanted }) => !isWanted())
   }
 
   /** Lets nobody in any more but who goes on with what was begun; who waits is told. */

@@ -37,6 +37,8 @@ export const ALL_ROLES: Roles = { capture: true, deliver: true }
 
 const STANDBY_POLL_MS = 1_000
 const TIDY_EVERY_MS = 60_000
+/** A term that breaks sooner has not worked: others are called at each joining, and must not be ten times a second. */
+const WORKS_AFTER_MS = 5_000
 
 export class Service {
   readonly #ports: ServicePorts
@@ -108,20 +110,27 @@ export class Service {
     const onTrouble: RepeatOptions['onTrouble'] = (trouble) => this.#becomeDelivery({ kind: 'broken', ...trouble })
     await repeat({ what: 'delivery', signal: stop, onTrouble, log: this.#log }, async (settled) => {
       await using term = await this.#ports.joinSenders()
+      if (term !== null) return await this.#deliveryTerm(term, { stop, settled })
       settled()
-      if (term !== null) return await this.#deliveryTerm(term, stop)
       this.#becomeDelivery({ kind: 'standby' })
       await sleep(STANDBY_POLL_MS, stop)
     })
   }
 
-  async #deliveryTerm(term: DeliveryTerm, stop: AbortSignal): Promise<void> {
+  async #deliveryTerm(
+    term: DeliveryTerm,
+    { stop, settled }: { readonly stop: AbortSignal; readonly settled: () => void },
+  ): Promise<void> {
     const { lost, over } = this.#watch(term, { stop, what: 'delivery' })
     this.#sending = term
+    const working = sleep(WORKS_AFTER_MS, over.signal).then(() => {
+      if (!over.signal.aborted) settled()
+    })
     try {
       await term.run(stop, lost)
     } finally {
       over.abort()
+      await working
       this.#sending = null
       this.#becomeDelivery({ kind: 'starting' })
     }

@@ -1,14 +1,16 @@
 // Senders on a real server: whose each bucket is, what is fenced off when one is gone, and what becomes of those it had in hand.
+import { sql } from 'kysely'
 import { expect, test } from 'vitest'
 import { ALL_BUCKETS, BUCKETS } from '../../src/core/buckets.ts'
 import { connectionConfig } from '../../src/postgres/connection.ts'
-import { acquireEverything } from '../../src/state/capture-lock.ts'
+import { acquireEverything, CaptureLock } from '../../src/state/capture-lock.ts'
 import type { StateDatabase } from '../../src/state/database.ts'
 import { DeliveryStore } from '../../src/state/delivery-store.ts'
 import { readSenders } from '../../src/state/report.ts'
 import { type JoinOptions, StateSenderSession } from '../../src/state/sender-session.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
-import { makeStateAtCheckpoint, seedProfiles } from '../support/seeded-state.ts'
+import { startNetwork } from '../support/network.ts'
+import { makeState, makeStateAtCheckpoint, seedProfiles } from '../support/seeded-state.ts'
 import { until } from '../support/wait.ts'
 
 async function join(database: TestDatabase, options: Partial<JoinOptions> = {}): Promise<StateSenderSession> {
@@ -18,6 +20,7 @@ async function join(database: TestDatabase, options: Partial<JoinOptions> = {}):
     accountHash: 'key',
     stuckAfterMs: 60_000,
     most: 64,
+    isNew: true,
     onWork: () => undefined,
     onSenders: () => undefined,
     ...options,
@@ -102,6 +105,8 @@ test('who is gone claims nothing any more; whom it had in hand waits, as after a
   expect(claims).toHaveLength(2)
   await endSession(it.database, gone)
   await using next = await join(it.database)
+  // When it sent its last nobody knows.
+  expect(next.isFirst).toBe(false)
   expect(await next.take(ALL_BUCKETS)).toHaveLength(BUCKETS)
   // The session is gone, but not its connections: a claim that comes late.
   expect(await claim(late)).toEqual([])
@@ -125,7 +130,7 @@ test('who is gone claims nothing any more; whom it had in hand waits, as after a
   expect(await late.record([recordOf(claimed)])).toEqual([claimed.distinctId])
 })
 
-test('a claim under way is waited for before another one claims', async () => {
+test('while a claim of who is gone is under way nobody has what was its own, and nobody waits for it', async () => {
   await using it = await world()
   const gone = await join(it.database)
   await gone.take([3])
@@ -135,18 +140,100 @@ test('a claim under way is waited for before another one claims', async () => {
   await claiming.query('SELECT FROM suprsync.sender WHERE id = $1 FOR SHARE', [gone.id])
   await endSession(it.database, gone)
   await using next = await join(it.database)
-  let taken = false
-  const taking = next.take([3]).then((buckets) => {
-    taken = true
-    return buckets
-  })
-  await until(async () => (await it.database.query('SELECT FROM pg_locks WHERE NOT granted')).length > 0, {
-    what: 'the next one to wait',
-  })
-  expect(taken).toBe(false)
+  // A server that stands still within that claim must not cost the others what they have.
+  expect(await next.take([3])).toEqual([])
+  expect((await next.look(null)).owners[3]).toBeNull()
   await claiming.query('COMMIT')
   claiming.release()
-  expect(await taking).toEqual([3])
+  expect(await next.take([3])).toEqual([3])
+})
+
+test.each([
+  ['another fence', 'UPDATE suprsync.sender SET fence = gen_random_uuid() WHERE id = $1'],
+  ['its row gone', 'DELETE FROM suprsync.sender WHERE id = $1'],
+])('a claim that has looked already and then finds %s takes nobody', async (_, fenceOff) => {
+  await using it = await world()
+  await seedProfiles(it.database, [{ id: 'ann', due: true }])
+  await using session = await join(it.database)
+  const fencing = await it.database.pool.connect()
+  await fencing.query('BEGIN')
+  await fencing.query(fenceOff, [session.id])
+  const claiming = claim(new DeliveryStore(it.state, session))
+  const waiting =
+    'SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT granted AND datname = current_database()'
+  await until(async () => (await it.database.query(waiting)).length > 0, { what: 'the claim to wait' })
+  await fencing.query('COMMIT')
+  fencing.release()
+  expect(await claiming).toEqual([])
+  expect(
+    await it.database.query('SELECT claimed_by, jsonb_array_length(sending) AS sending FROM suprsync.profile'),
+  ).toEqual([{ claimed_by: null, sending: 1 }])
+})
+
+test('who has nothing to do writes nothing: no transaction id is used up by asking, nor by saying that it is there', async () => {
+  await using it = await world()
+  await using session = await join(it.database)
+  await session.take(ALL_BUCKETS)
+  const idle = { buckets: 64, inHand: 0, acceptedPerSecond: 0 }
+  await session.look(idle)
+  const version = () => it.database.query('SELECT xmin::text FROM suprsync.sender')
+  const before = await version()
+  const signs = () =>
+    it.database.query(`
+      SELECT objid FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+      WHERE d.datname = current_database() AND classid = hashtext('suprsync beats suprsync')::oid`)
+  const first = await signs()
+  expect(first).toHaveLength(1)
+  const isAnother = async () => {
+    await session.look(idle)
+    return JSON.stringify(await signs()) !== JSON.stringify(first)
+  }
+  await until(isAnother, { what: 'another sign of life' })
+  expect(await signs()).toHaveLength(1)
+  expect((await readSenders(it.state, 'suprsync'))[0]?.silentMs).toBeLessThan(5_000)
+  expect(await version()).toEqual(before)
+  await it.state.transaction().execute(async (transaction) => {
+    expect(await claim(new DeliveryStore(transaction, session))).toEqual([])
+    const { rows } = await sql<{ xid: string | null }>`select pg_current_xact_id_if_assigned()::text as xid`.execute(
+      transaction,
+    )
+    expect(rows).toEqual([{ xid: null }])
+  })
+})
+
+test('a server whose clock jumps ends nobody, and keeps nobody waiting longer than it was told', async () => {
+  await using it = await world()
+  await using first = await join(it.database, { stuckAfterMs: 60_000 })
+  await using second = await join(it.database, { stuckAfterMs: 60_000 })
+  await first.tell({ kind: 'throttled', forMs: 3_000 })
+  await it.database.query(
+    "UPDATE suprsync.sender SET started_at = started_at - interval '1 h', news = jsonb_set(news, '{untilMs}', to_jsonb((news ->> 'untilMs')::float8 + 3600000))",
+  )
+  const view = await second.look(null)
+  expect(view.stuck).toEqual([])
+  expect(view.news).toEqual([{ kind: 'throttled', forMs: 3_000 }])
+})
+
+test('a role that may not end a session is told so, and goes on', async () => {
+  await using it = await world()
+  const role = `weak_${crypto.randomUUID().slice(0, 8)}`
+  await it.database.query(`CREATE ROLE ${role} LOGIN PASSWORD 'weak'`)
+  await it.database.query(`GRANT USAGE ON SCHEMA suprsync TO ${role}`)
+  await it.database.query(`GRANT ALL ON ALL TABLES IN SCHEMA suprsync TO ${role}`)
+  await using first = await join(it.database)
+  {
+    const url = new URL(it.database.url)
+    url.username = role
+    url.password = 'weak'
+    await using weak = await join(it.database, { connection: connectionConfig(url.href) })
+    const [pid] = await it.database.query<{ pid: number }>('SELECT pid FROM suprsync.sender WHERE id = $1', [first.id])
+    expect(await weak.end(pid?.pid ?? 0, first.id)).toBe('denied')
+    expect((await weak.look(null)).senders).toEqual([first.id, weak.id])
+    expect(await first.end(pid?.pid ?? 0, weak.id)).toBe('gone')
+  }
+  expect(await first.confirm()).toBe(true)
+  await it.database.query(`DROP OWNED BY ${role}`)
+  await it.database.query(`DROP ROLE ${role}`)
 })
 
 test('claims look into the buckets they are given, oldest first in each', async () => {
@@ -198,11 +285,57 @@ test('what SuprSend answered one is told to those with the same key; who makes n
     { what: 'the first to be seen as stuck' },
   )
   expect(stuck.id).toBe(first.id)
-  expect(await second.end(stuck.pid, other.id)).toBe(false)
-  expect(await second.end(stuck.pid, stuck.id)).toBe(true)
+  expect(await second.end(stuck.pid, other.id)).toBe('gone')
+  expect(await second.end(stuck.pid, stuck.id)).toBe('ended')
   await first.lost
   expect(await first.confirm()).toBe(false)
   await until(async () => (await second.take([5])).length === 1, { what: 'its bucket' })
+})
+
+test('neither a stricter isolation nor a lock_timeout of the role makes failures of waits', async () => {
+  await using it = await world()
+  const { name } = it.database
+  for (const [setting, value] of [
+    ['default_transaction_isolation', "'serializable'"],
+    ['lock_timeout', '50'],
+  ])
+    await it.database.query(`ALTER DATABASE "${name}" SET ${setting} = ${value}`)
+  await using state = await makeState(it.database)
+  await seedProfiles(it.database, [{ id: 'ann', due: true }])
+  await using session = await join(it.database)
+  const store = new DeliveryStore(state, session)
+  await session.take(ALL_BUCKETS)
+  const { claims } = await store.claim({ buckets: ALL_BUCKETS, limit: 1, lane: 0, token: 'a' })
+  const [claimed] = claims
+  if (claimed === undefined) throw new Error('nobody was claimed')
+  // Capture commits an edit of the user while the answer is recorded.
+  const capturing = await it.database.pool.connect()
+  await capturing.query('BEGIN')
+  await capturing.query("UPDATE suprsync.profile SET desired_hash = 'newer' WHERE distinct_id = 'ann'")
+  const recording = store.record([recordOf(claimed)])
+  await until(
+    async () =>
+      (
+        await it.database.query(
+          "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database() AND state_change < clock_timestamp() - interval '100 ms'",
+        )
+      ).length > 0,
+    { what: 'the record to have waited' },
+  )
+  await capturing.query('COMMIT')
+  capturing.release()
+  expect(await recording).toEqual([])
+})
+
+test('a session whose server is out of reach is let go within seconds', async () => {
+  await using it = await world()
+  await using network = await startNetwork(it.database.url)
+  const lock = new CaptureLock({ connection: connectionConfig(network.url), schema: 'suprsync' })
+  const held = await lock.acquire()
+  network.become('to_server')
+  const startedAt = performance.now()
+  await held?.[Symbol.asyncDispose]()
+  expect(performance.now() - startedAt).toBeLessThan(5_000)
 })
 
 function recordOf(claimed: Awaited<ReturnType<DeliveryStore['claim']>>['claims'][number]) {

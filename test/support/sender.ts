@@ -21,6 +21,7 @@ export function allBuckets(): HeldBuckets {
   return buckets
 }
 
-export async function makeSender(db: StateDatabase): Promise<DeliveryStore> {
-  return new DeliveryStore(db, await listSender(db))
+/** @param longLookMs see core/queue-front.ts */
+export async function makeSender(db: StateDatabase, longLookMs?: number): Promise<DeliveryStore> {
+  return new DeliveryStore(db, await listSender(db), longLookMs)
 }

@@ -198,6 +198,12 @@ log: {level: debug}
     expect(printed[1]).toContain('[redacted]')
   })
 
+  it('takes nobody for stuck sooner than signs of life can be told apart', async () => {
+    const stuckAfter = async (text: string) => (await load(`${MINIMAL}delivery: {stuck_after: ${text}}\n`)).delivery
+    expect(await stuckAfter('100ms')).toEqual({ stuckAfterMs: 3_000 })
+    expect(await stuckAfter('90s')).toEqual({ stuckAfterMs: 90_000 })
+  })
+
   it('drops the line end of a mounted secret', async () => {
     const config = await load(MINIMAL, { env: { ...ENV, SUPRSEND_API_KEY: 'key\n' } })
     expect(config.suprsend.apiKey.reveal()).toBe('key')

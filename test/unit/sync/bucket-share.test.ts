@@ -2,9 +2,9 @@
 // leaves, kills, pauses, cuts and terminations, no two senders that can send ever have a bucket, and when the storm is over every bucket
 // has an owner within a few looks, in equal shares.
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { BUCKETS } from '../../../src/core/buckets.ts'
-import { SILENT_LOGGER } from '../../../src/core/logger.ts'
+import { type Logger, SILENT_LOGGER } from '../../../src/core/logger.ts'
 import { NO_METRICS } from '../../../src/core/metrics.ts'
 import type { SenderSession, SendersView } from '../../../src/core/sender-port.ts'
 import { BucketShare } from '../../../src/sync/bucket-share.ts'
@@ -50,8 +50,11 @@ class FakeSession implements SenderSession {
     return this.isThere
   }
 
+  looks = 0
+
   async look(): Promise<SendersView> {
     this.#expectThere()
+    this.looks += 1
     const { sessions, owners } = this.#server
     return {
       senders: sessions.map(({ id }) => id),
@@ -76,10 +79,10 @@ class FakeSession implements SenderSession {
 
   async tell(): Promise<void> {}
 
-  async end(_: number, id: string): Promise<boolean> {
+  async end(_: number, id: string): Promise<'ended' | 'gone' | 'denied'> {
     const other = this.#server.sessions.find((it) => it.id === id)
     if (other) this.#server.end(other)
-    return other !== undefined
+    return other === undefined ? 'gone' : 'ended'
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -93,6 +96,7 @@ const FREED = 5
 
 class Sender {
   readonly #server: LockServer
+  readonly #log: Logger
   session: FakeSession
   buckets = new HeldBuckets()
   share: BucketShare
@@ -102,8 +106,9 @@ class Sender {
   isLeaving = false
   cutFor: number | null = null
 
-  constructor(server: LockServer) {
+  constructor(server: LockServer, log: Logger = SILENT_LOGGER) {
     this.#server = server
+    this.#log = log
     this.session = new FakeSession(server)
     this.share = this.#newShare()
   }
@@ -118,8 +123,8 @@ class Sender {
         quietBuckets: () => buckets.quiet(),
         ...{ inHand: 0, accepted: 0, turnedAtMs: performance.now() },
       },
-      gate: { hold: () => undefined, tell: () => undefined, isFitting: true, probers: 1 },
-      ...{ stuckAfterMs: 60_000, metrics: NO_METRICS, log: SILENT_LOGGER },
+      gate: { hold: () => undefined, tell: () => undefined, turnAway: () => undefined, isFitting: true, probers: 1 },
+      ...{ stuckAfterMs: 60_000, metrics: NO_METRICS, log: this.#log },
     })
   }
 
@@ -270,4 +275,44 @@ test('any storm: never two owners of a bucket, and every bucket has one soon aft
     }),
     { numRuns: 300 },
   )
+})
+
+test('what others wait for is given up within tens of milliseconds, and the server is not asked more often for it', async () => {
+  vi.useFakeTimers()
+  try {
+    const server = new LockServer()
+    const sender = new Sender(server)
+    const over = new AbortController()
+    const run = sender.share.run(new AbortController().signal, over.signal)
+    await vi.advanceTimersByTimeAsync(10)
+    expect(sender.buckets.size).toBe(BUCKETS)
+    // A request of each bucket is under way for a long time.
+    for (let bucket = 0; bucket < BUCKETS; bucket += 1) sender.buckets.entered(bucket)
+    const other = new FakeSession(server)
+    const before = sender.session.looks
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(sender.session.looks - before).toBeLessThanOrEqual(6)
+    expect(sender.buckets.leaving.size).toBe(BUCKETS / 2)
+    for (const bucket of sender.buckets.leaving) sender.buckets.left(bucket)
+    await vi.advanceTimersByTimeAsync(50)
+    expect(server.owners.filter((owner) => owner === null)).toHaveLength(BUCKETS / 2)
+    server.end(other)
+    over.abort()
+    await run
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+test('a stuck sender that cannot be ended costs nobody else anything, and is told of once', async () => {
+  const server = new LockServer()
+  const told: string[] = []
+  const log = { ...SILENT_LOGGER, error: (_: object, message: string) => void told.push(message) }
+  const sender = new Sender(server, log)
+  const stuck = new FakeSession(server)
+  stuck.isStuck = true
+  sender.session.end = async () => 'denied'
+  for (let looks = 0; looks < 3; looks += 1) expect(await sender.look()).toBe(true)
+  expect(told).toEqual(['a sender makes no progress, and our role may not end its session: its users wait'])
+  expect(sender.buckets.open).toHaveLength(BUCKETS / 2)
 })

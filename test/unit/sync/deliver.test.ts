@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Answer } from '../../../src/core/api.ts'
 import { NO_METRICS, type UnreadableKind } from '../../../src/core/metrics.ts'
 import type { Profile } from '../../../src/core/profile.ts'
+import { allBuckets } from '../../support/sender.ts'
 import { ACCEPTED, FakeState, startDelivery } from './delivery-fakes.ts'
 
 beforeEach(() => {
@@ -350,4 +351,36 @@ test('answers that tell nothing are counted, and taken for what they are', async
     'accepted',
     'invalid_request',
   ])
+})
+
+test('who cannot claim makes no progress: others must be able to see it', async () => {
+  const state = new FakeState()
+  state.onClaim = () => {
+    throw new Error('the connection was lost')
+  }
+  await using delivery = startDelivery(state)
+  const before = delivery.deliver.turnedAtMs
+  await until(() => state.claims >= 2)
+  expect(delivery.deliver.turnedAtMs).toBe(before)
+  state.onClaim = () => undefined
+  await until(() => delivery.deliver.turnedAtMs > before)
+})
+
+test('users of a bucket that is to leave are given back while they wait, not when their turn has come', async () => {
+  const state = new FakeState()
+  for (let id = 0; id < 12; id += 1) state.add(`u${id}`)
+  const { promise: answer, resolve } = Promise.withResolvers<Answer>()
+  const buckets = allBuckets()
+  await using delivery = startDelivery(state, () => answer, { buckets })
+  await until(() => delivery.deliver.inHand === 12)
+  expect(delivery.sent).toHaveLength(8)
+  buckets.keep([1])
+  delivery.gate.turnAway()
+  await until(() => delivery.deliver.inHand === 8)
+  expect(delivery.deliver.quietBuckets()).not.toContain(0)
+  resolve(ACCEPTED)
+  await until(() => delivery.deliver.inHand === 0)
+  expect(delivery.deliver.quietBuckets()).toContain(0)
+  expect(delivery.sent).toHaveLength(8)
+  expect(pending(state)).toHaveLength(4)
 })

@@ -56,8 +56,9 @@ export class FakeState implements DeliveryState {
   async claim(options: ClaimOptions): Promise<Claimed> {
     this.claims += 1
     this.onClaim('before', options)
-    const { limit, lane, token } = options
-    const due = [...this.users]
+    const { buckets, limit, lane, token } = options
+    // Everybody is of bucket 0.
+    const due = (buckets.includes(0) ? [...this.users] : [])
       .filter(([, user]) => user.lane === lane && this.#isDue(user) && !this.unclaimable)
       .sort(([, a], [, b]) => (a.dueAtMs ?? 0) - (b.dueAtMs ?? 0))
       .slice(0, limit)
@@ -122,7 +123,8 @@ export class FakeState implements DeliveryState {
     for (const user of this.users.values()) if (tokens.includes(user.sending.at(-1) ?? '')) user.isClaimed = false
   }
 
-  async nextDueInMs(): Promise<number | null> {
+  async nextDueInMs(buckets: readonly number[]): Promise<number | null> {
+    if (!buckets.includes(0)) return null
     const due = [...this.users.values()].flatMap(({ isClaimed, dueAtMs }) =>
       dueAtMs === null || isClaimed ? [] : [dueAtMs],
     )
@@ -150,7 +152,7 @@ export interface Running extends AsyncDisposable {
 export function startDelivery(
   state: DeliveryState,
   reply: Reply = () => ACCEPTED,
-  given: Partial<Pick<DeliverOptions, 'metrics' | 'giveUpAfterMs'>> = {},
+  given: Partial<Pick<DeliverOptions, 'metrics' | 'giveUpAfterMs' | 'buckets'>> = {},
 ): Running {
   const sent: string[] = []
   const sink: ProfileSink = {

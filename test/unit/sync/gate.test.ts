@@ -57,7 +57,8 @@ function world(limits: LimiterSettings = { maxInFlight: 4, ratePerSecond: null }
     hosts,
     entered,
     reading: () => read?.() ?? null,
-    enter: (name, mayLeave) => void gate.enter(mayLeave).then((passed) => entered.push(passed && name)),
+    enter: (name, mayLeave) =>
+      void gate.enter({ ...(mayLeave && { mayLeave }) }).then((passed) => entered.push(passed && name)),
     [Symbol.dispose]: () => gate.close(),
   }
 }
@@ -240,4 +241,22 @@ test('close turns away who waits, and there is nothing to read any more', async 
   await pass(0)
   expect(it.entered).toEqual([false, false])
   expect(it.reading()).toBeNull()
+})
+
+test('who waits and is not wanted any more is turned away at once, and nobody loses a place by it', async () => {
+  using it = world({ maxInFlight: 1, ratePerSecond: null })
+  it.gate.hold(1, { settled: true })
+  it.enter('a')
+  let isWanted = true
+  void it.gate.enter({ isWanted: () => isWanted }).then((passed) => it.entered.push(passed && 'b'))
+  it.enter('c')
+  await pass(0)
+  isWanted = false
+  it.gate.turnAway()
+  await pass(0)
+  expect(it.entered).toEqual(['a', false])
+  it.gate.leave(ACCEPTED, 10, 'upsert')
+  await pass(0)
+  expect(it.entered).toEqual(['a', false, 'c'])
+  await expect(it.gate.enter({ isWanted: () => false })).resolves.toBe(false)
 })
