@@ -54,6 +54,8 @@ export type Taken =
 const GROWS_MS = 250
 /** 63/64 of something must not be one less for being binary. */
 const ROUNDING = 1e-9
+/** Of the rate. */
+const LATE = 0.01
 
 /** Holds nothing: nobody passes before `holdFraction`. */
 export function openLimiter(settings: LimiterSettings, nowMs: number): LimiterState {
@@ -188,17 +190,17 @@ interface Bucket {
 }
 
 /**
- * Any second sees at most what the bucket held at its start plus one second's refill, so size + refill = rate. A size of 2 %
- * of the rate lets a timer be 20 ms late without loss. Below 100 a second the size is one request, and requests are evenly
- * spaced: a second then holds the rate at most without anything taken off. Both rise with the rate, so that a second in
- * which it changes holds no more than the higher one. null: no rate.
+ * A half-open second sees less than what the bucket held at its start plus one second's refill. A size of 2 % of the rate lets a
+ * timer be 20 ms late without loss; size + refill = rate. Below 100 a second that would be less than a request: the size is one, and
+ * 1 % of the rate, which is taken off the refill: 10 ms late without loss, and less than rate + 1 in a second. Both rise with the
+ * rate, so that a second in which it changes holds no more than the higher one. null: no rate.
  */
 function bucket({ settings, held: { counted }, share }: LimiterState, nowMs: number): Bucket | null {
   const rate = partRate(settings, counted)
   if (rate === null) return null
   const part = shareAt(share, nowMs)
   const size = Math.floor(rate / 50)
-  if (size < 2) return { size: 1, refillPerMs: (rate * part) / 1000 }
+  if (size < 2) return { size: 1 + rate * part * LATE, refillPerMs: (rate * part * (1 - LATE)) / 1000 }
   return { size: Math.max(1, Math.floor(size * part)), refillPerMs: ((rate - size) * part) / 1000 }
 }
 
