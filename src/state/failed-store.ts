@@ -167,6 +167,9 @@ export async function remedyAllFailed(db: StateDatabase, remedy: Remedy, code: s
   }
 }
 
+/** In words that the index of the failed does not fit, for the same reason as STILL_DUE (due.ts): few are read again, by their keys. */
+const STILL_FAILED = sql`coalesce(failure ->> 'code', '') <> '' and coalesce(due_at, 'infinity') = 'infinity'`
+
 async function remedyBite(
   db: StateDatabase,
   remedy: Remedy,
@@ -181,7 +184,7 @@ async function remedyBite(
       order by failure ->> 'code', distinct_id limit ${BITE}),
     locked as materialized (
       select distinct_id from profile
-      where distinct_id in (select distinct_id from picked) and failure is not null and due_at is null
+      where distinct_id in (select distinct_id from picked) and ${STILL_FAILED}
       order by distinct_id for update),
     changed as (
       update profile p set ${remedied(remedy, 1)}
