@@ -15,6 +15,8 @@ export const THROTTLE_DEFAULT_MS = 1_000
 /** After an unclear outcome the old request may still be on its way: the next write waits for it (DESIGN §7.4). */
 export const UNCLEAR_HOLD_MS = 2_000
 
+/** Who was asked to slow down, and for how long the others go before it. */
+const HELD_MOST_MS = 5_000
 /** As long as a refused credential is not asked about again (host-state.ts). */
 const STOPPED_HOLD_MS = 15_000
 
@@ -49,11 +51,13 @@ export function stoppedDelayMs(status: number | null, { attempts, random }: Omit
 
 /**
  * After trouble that holds everybody, while the gate says when it is over. Who was asked to slow down is due a little after that:
- * it may be asked so alone, and always being the first it would hold up everybody (P6).
+ * it may be asked so alone, and always being the first it would hold up everybody (P6). Within seconds all the same: in an hour's
+ * pause it is then behind those who have waited longer, and a process that begins anew, and asks again, sends it too.
  */
 export function heldDelayMs({ failure, floorMs }: Retry, random: number): number {
   if (failure.status === null) return 0
-  return retryDelayMs({ attempts: 1, floorMs: Math.max(floorMs, THROTTLE_DEFAULT_MS), random })
+  const floor = Math.min(Math.max(floorMs, THROTTLE_DEFAULT_MS), HELD_MOST_MS)
+  return retryDelayMs({ attempts: 1, floorMs: floor, random })
 }
 
 export function retryFloorMs(outcome: Retry): number {
