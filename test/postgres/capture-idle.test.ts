@@ -73,6 +73,16 @@ test('an idle service writes nothing', async () => {
   })
   await service.waitStreaming()
   await expectConverged({ database, emulator, config: service.config })
+  // What it last says of itself is that nothing is accepted any more.
+  await until(
+    async () =>
+      (
+        await database.query(
+          'SELECT FROM suprsync.sender WHERE report @> \'{"buckets": 64, "inHand": 0, "acceptedPerSecond": 0}\'',
+        )
+      ).length === 1,
+    { what: 'the sender to be idle', timeoutMs: 20_000 },
+  )
   const xid = async () =>
     (await database.query<{ xid: string }>('SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS xid'))[0]?.xid
   const before = { xid: await xid(), versions: await stateVersions(database), requests: emulator.stats().requests }
