@@ -54,8 +54,10 @@ export type Taken =
 const GROWS_MS = 250
 /** 63/64 of something must not be one less for being binary. */
 const ROUNDING = 1e-9
-/** Of the rate. */
+/** Of the rate: what a late timer may make up for below 100 a second. */
 const LATE = 0.01
+/** Of the rate: what is left free, as requests may arrive up to 10 ms closer together than they left. */
+const JITTER = 0.01
 
 /** Holds nothing: nobody passes before `holdFraction`. */
 export function openLimiter(settings: LimiterSettings, nowMs: number): LimiterState {
@@ -191,17 +193,18 @@ interface Bucket {
 
 /**
  * A half-open second sees less than what the bucket held at its start plus one second's refill. A size of 2 % of the rate lets a
- * timer be 20 ms late without loss; size + refill = rate. Below 100 a second that would be less than a request: the size is one, and
- * 1 % of the rate, which is taken off the refill: 10 ms late without loss, and less than rate + 1 in a second. Both rise with the
- * rate, so that a second in which it changes holds no more than the higher one. null: no rate.
+ * timer be 20 ms late without loss; size and refill are the rate, less what is left for jitter. Below 100 a second that would be
+ * less than a request: the size is one, and 1 % of the rate, which is taken off the refill: 10 ms late without loss, and less than
+ * rate + 1 in a second. Both rise with the rate, so that a second in which it changes holds no more than the higher one. null: no
+ * rate.
  */
 function bucket({ settings, held: { counted }, share }: LimiterState, nowMs: number): Bucket | null {
   const rate = partRate(settings, counted)
   if (rate === null) return null
   const part = shareAt(share, nowMs)
   const size = Math.floor(rate / 50)
-  if (size < 2) return { size: 1 + rate * part * LATE, refillPerMs: (rate * part * (1 - LATE)) / 1000 }
-  return { size: Math.max(1, Math.floor(size * part)), refillPerMs: ((rate - size) * part) / 1000 }
+  if (size < 2) return { size: 1 + rate * part * LATE, refillPerMs: (rate * part * (1 - LATE - JITTER)) / 1000 }
+  return { size: Math.max(1, Math.floor(size * part)), refillPerMs: ((rate * (1 - JITTER) - size) * part) / 1000 }
 }
 
 function atLeastOne(waitMs: number): number {
