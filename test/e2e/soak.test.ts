@@ -6,9 +6,11 @@ import { reportText, runSoak } from '../soak/soak.ts'
 import { testSeed } from '../support/seed.ts'
 
 const STORM_MINUTES = 1
+/** The same plan each time, so that what it finds is what has changed; TEST_SEED and `npm run soak` draw others. */
+const SEED = 24
 
 test('killed, frozen, cut off, restarted and refused for a while, it becomes right by itself', async ({ signal }) => {
-  const plan = makePlan(testSeed(), STORM_MINUTES)
+  const plan = makePlan(process.env.TEST_SEED === undefined ? SEED : testSeed(), STORM_MINUTES)
   const report = await runSoak({ plan, signal, convergeWithinMs: 60_000, onEvent: () => undefined })
   if (report.problems.length > 0) process.stderr.write(`${reportText(report)}\n`)
   expect(report.problems).toEqual([])
