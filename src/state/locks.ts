@@ -12,6 +12,11 @@ export function bucketLock(bucket: number): number {
   return bucket + 1
 }
 
+/** null: it is no bucket's. */
+export function lockedBucket(number: number): number | null {
+  return number >= bucketLock(0) && number <= bucketLock(BUCKETS - 1) ? number - bucketLock(0) : null
+}
+
 /** The first half of the locks' key, hashed by the server. */
 export function lockName(schema: string): string {
   return `suprsync ${schema}`
@@ -25,10 +30,13 @@ export function beatName(schema: string): string {
 /** Of the server's clock, counted from 2020 so that it fits into the second half of a key until 2088. */
 export const BEAT_SECOND = '(extract(epoch from clock_timestamp()) - 1577836800)::int'
 
+/** In `pg_locks l`: held, and one of a name that stands between the two. */
+const HELD = "(l.locktype = 'advisory' and l.granted and l.objsubid = 2 and l.classid = hashtext("
+const OF_THIS_DATABASE = ')::oid and l.database = (select oid from pg_database where datname = current_database()))'
+
 /** In `pg_locks l`: held, and one of this name, which is a parameter such as `$1`. */
 export function isHeld(name: `$${number}`): string {
-  return `l.locktype = 'advisory' and l.granted and l.objsubid = 2 and l.classid = hashtext(${name})::oid
-    and l.database = (select oid from pg_database where datname = current_database())`
+  return `${HELD}${name}${OF_THIS_DATABASE}`
 }
 
 /** In `pg_locks l`: held, and one of this schema's. */
@@ -42,6 +50,5 @@ export function isOurBeat(schema: string): RawBuilder<unknown> {
 }
 
 function isLockOf(name: string): RawBuilder<unknown> {
-  return sql`(l.locktype = 'advisory' and l.granted and l.objsubid = 2 and l.classid = hashtext(${name})::oid
-    and l.database = (select oid from pg_database where datname = current_database()))`
+  return sql`${sql.raw(HELD)}${name}${sql.raw(OF_THIS_DATABASE)}`
 }

@@ -8,7 +8,7 @@ import { errorCode } from '../core/error.ts'
 import type { HostNews } from '../core/host-state.ts'
 import type { SenderReport, SenderSession, SendersView } from '../core/sender-port.ts'
 import { DirectSession } from './direct-session.ts'
-import { BEAT_SECOND, beatName, isHeld, lockName, SENDERS_LOCK } from './locks.ts'
+import { BEAT_SECOND, beatName, bucketLock, isHeld, lockedBucket, lockName, SENDERS_LOCK } from './locks.ts'
 import { CHANNEL, sendersPayload } from './notice.ts'
 import { LOOK, type Look, SenderViews } from './sender-view.ts'
 
@@ -112,11 +112,11 @@ export class StateSenderSession implements SenderSession {
 
   async take(buckets: readonly number[]): Promise<readonly number[]> {
     if (buckets.length === 0) return []
-    const rows = await this.#session.query<{ bucket: number }>(
-      'select bucket from unnest($2::int[]) as bucket where pg_try_advisory_lock(hashtext($1), bucket + 1)',
-      [this.#name, buckets],
+    const rows = await this.#session.query<{ number: number }>(
+      'select number from unnest($2::int[]) as number where pg_try_advisory_lock(hashtext($1), number)',
+      [this.#name, buckets.map(bucketLock)],
     )
-    const taken = rows.map(({ bucket }) => bucket)
+    const taken = rows.flatMap(({ number }) => lockedBucket(number) ?? [])
     if (taken.length === 0 || (await this.#fenceOff())) return taken
     await this.#unlock(taken)
     return []
@@ -146,9 +146,9 @@ export class StateSenderSession implements SenderSession {
   }
 
   async #unlock(buckets: readonly number[]): Promise<void> {
-    await this.#session.query('select pg_advisory_unlock(hashtext($1), bucket + 1) from unnest($2::int[]) as bucket', [
+    await this.#session.query('select pg_advisory_unlock(hashtext($1), number) from unnest($2::int[]) as number', [
       this.#name,
-      buckets,
+      buckets.map(bucketLock),
     ])
   }
 

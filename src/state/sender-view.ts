@@ -4,7 +4,7 @@ import { BUCKETS } from '../core/buckets.ts'
 import { SuprsyncError } from '../core/error.ts'
 import type { HostNews } from '../core/host-state.ts'
 import type { SendersView } from '../core/sender-port.ts'
-import { bucketLock, isHeld, SENDERS_LOCK } from './locks.ts'
+import { isHeld, lockedBucket, SENDERS_LOCK } from './locks.ts'
 
 /** $1: the locks' name, $2: that of the signs of life. */
 export const LOOK = `select
@@ -60,8 +60,8 @@ export class SenderViews {
     const owners: (string | null)[] = Array.from({ length: BUCKETS }, () => null)
     for (const { number, pid } of locks ?? []) {
       // Whoever it is, it is not free.
-      if (number >= bucketLock(0) && number <= bucketLock(BUCKETS - 1))
-        owners[number - bucketLock(0)] = ids.get(pid) ?? `${pid}`
+      const bucket = lockedBucket(number)
+      if (bucket !== null) owners[bucket] = ids.get(pid) ?? `${pid}`
     }
     const others = senders.filter(({ id }) => id !== me)
     this.#watched = new Map(others.map(({ id, beat }) => [id, watched(this.#watched.get(id), beat, nowMs)]))
